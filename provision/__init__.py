@@ -1,0 +1,1 @@
+"""From bare GPU hosts to validated LLM services, over plain SSH."""

@@ -1,0 +1,26 @@
+"""The Invoke tasks: load, select, call, report, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.collection import Collection
+
+from provision.cli import fleet, inventory, lab
+from provision.cli.command import Project
+
+
+def namespace(project: Path) -> Collection:
+    """Return the tasks of the project that stands in the folder `project`."""
+    Project.folder = project
+    tasks = Collection(
+        fleet.plan,
+        fleet.provision,
+        fleet.facts,
+        fleet.trust,
+        inventory.inventory,
+        inventory.explain,
+        inventory.schema,
+    )
+    tasks.add_collection(lab.collection)
+    return tasks

@@ -1,0 +1,151 @@
+"""What every task shares: its options, errors as one line, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from provision.errors import ProvisionError, UsageError, nearest
+
+OK: Final = 0
+FAILED: Final = 1
+PENDING: Final = 2
+"""Changes are pending, or there are warnings."""
+
+_HELP: Final[Mapping[str, str]] = {
+    "inventory": "Inventory file, or its name in inventories/.",
+    "host": "Host, pattern or list: gpu01, 'gpu*', 'gpu[01:04]', '!gpu03'; repeatable.",
+    "group": "Group or pattern; repeatable.",
+    "role": "Only this role; repeatable.",
+    "forks": "Hosts worked on at once (32).",
+    "format": "text, or json on stdout.",
+    "debug": "Show tracebacks.",
+    "yes": "Do not ask.",
+    "dry_run": "Show the plan and stop.",
+    "show_commands": "Show the commands behind each change.",
+}
+_REPEATABLE: Final = frozenset({"host", "group", "role"})
+_FORMATS: Final = frozenset({"text", "json"})
+
+
+class Project:
+    """Where `roles/`, `templates/` and `inventories/` stand."""
+
+    folder: ClassVar[Path] = Path()
+
+
+@dataclass(frozen=True)
+class Options:
+    """What most tasks can be told."""
+
+    inventory: str = ""
+    host: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    role: tuple[str, ...] = ()
+    forks: int = 0
+    format: str = "text"
+    debug: bool = False
+    configured: str | None = None
+    """The inventory that the project's invoke configuration names."""
+    dry: bool = False
+    """Invoke's own `--dry` (`-R`) was given: nothing must be changed."""
+    echo: bool = False
+    """Invoke's own `--echo` (`-e`) was given: commands are to be shown."""
+
+
+def command(*options: str, changes: bool = False, **settings: Any) -> Callable[..., Any]:
+    """Make an Invoke task of `function(options, *, own=…) -> exit code`.
+
+    It takes the named `options`, its own keywords, and `--debug`. `changes` says that it changes
+    something and knows no dry run, so that Invoke's `--dry` is refused instead of ignored.
+    """
+    names = [*options, "debug"]
+
+    def decorate(function: Callable[..., int | None]) -> Any:
+        @wraps(function)
+        def body(context: Context, **keywords: Any) -> None:
+            given = {name: keywords.pop(name) for name in names}
+            code = _guarded(lambda: function(_options(context, given, changes), **keywords), given)
+            if code:
+                raise Exit(code=code)
+
+        own = [p for p in signature(function).parameters.values() if p.name != "options"]
+        body.__signature__ = signature(function).replace(parameters=_parameters(names, own))  # type: ignore[attr-defined]
+        known = {*names, *(parameter.name for parameter in own)}
+        return task(
+            auto_shortflags=False,
+            help={name: text for name, text in _HELP.items() if name in known},
+            iterable=sorted(_REPEATABLE & known),
+            **settings,
+        )(body)
+
+    return decorate
+
+
+def _parameters(names: list[str], own: list[Parameter]) -> list[Parameter]:
+    """Return the parameters from which Invoke makes the task's flags."""
+    defaults = {field.name: field.default for field in fields(Options)}
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    shared = [Parameter(name, kind, default=defaults[name]) for name in names]
+    return [Parameter("context", kind), *(item.replace(kind=kind) for item in own), *shared]
+
+
+def _options(context: Context, given: Mapping[str, Any], changes: bool) -> Options:  # noqa: FBT001
+    config = context.config
+    if changes and config.run.dry:
+        raise UsageError("this task knows no dry run", where="--dry", remedy="Leave it out.")
+    foreign = {
+        "--warn-only": config.run.warn,
+        "--hide": config.run.hide,
+        "--pty": config.run.pty,
+        "--command-timeout": config.timeouts.command,
+        "--prompt-for-sudo-password": config.sudo.password,
+    }
+    for flag, value in foreign.items():
+        if value:
+            raise UsageError(
+                "this option of Invoke has no effect here", where=flag, remedy="Leave it out."
+            )
+    form = given.get("format", "text")
+    if form not in _FORMATS:
+        raise UsageError(
+            f"unknown format '{form}'", where="--format", remedy=nearest(form, _FORMATS)
+        )
+    lists = {name: tuple(given[name]) for name in _REPEATABLE & given.keys()}
+    return Options(
+        **{**given, **lists},
+        configured=config.get("inventory"),
+        dry=bool(config.run.dry),
+        echo=bool(config.run.echo),
+    )
+
+
+def _guarded(work: Callable[[], int | None], given: Mapping[str, Any]) -> int:
+    """Run a task; turn every failure into one line on stderr and the exit code."""
+    try:
+        return work() or OK
+    except ProvisionError as error:
+        text = str(error)
+    except KeyboardInterrupt:
+        text = "interrupted. What was done is done; run again to go on."
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, and so has the need to tell it
+        return FAILED
+    except Exception as error:  # noqa: BLE001  no traceback reaches an operator
+        text = f"unexpected {type(error).__name__}: {error}. Run again with --debug and report it."
+    from provision.secret import redact
+
+    if given["debug"] or {"-d", "--debug"} & set(sys.argv):
+        sys.stderr.write(redact(traceback.format_exc()))
+    sys.stderr.write(redact(f"provision: {text}\n"))
+    return FAILED

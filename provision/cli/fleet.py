@@ -1,0 +1,78 @@
+"""Tasks on hosts: plan, provision, facts, trust."""
+
+from __future__ import annotations
+
+from provision.cli.command import FAILED, OK, PENDING, Options, command
+
+
+@command("inventory", "host", "group", "role", "forks", "format")
+def plan(options: Options, *, show_commands: bool = False) -> int:
+    """Show what provision would change; changes nothing."""
+    from provision.cli.run import Run
+
+    with Run(options) as run:
+        run.plan()
+        run.print_plan(show_commands=show_commands)
+        return run.plan_code()
+
+
+@command("inventory", "host", "group", "role", "forks", "format")
+def provision(
+    options: Options, *, dry_run: bool = False, yes: bool = False, show_commands: bool = False
+) -> int:
+    """Bring hosts to the state of their roles: plan, ask, apply, probe again."""
+    from provision.cli.run import Run
+
+    with Run(options) as run:
+        run.plan()
+        stop = dry_run or options.dry
+        if stop or options.format == "text":
+            run.print_plan(show_commands=show_commands)
+        if stop:
+            return run.plan_code()
+        if run.due and not (yes or run.confirm(f"Apply to {_hosts(len(run.due))}?")):
+            run.stderr.print("Nothing was changed.")
+            return run.plan_code()
+        return run.apply()
+
+
+@command("inventory", "host", "group", "forks", "format")
+def facts(options: Options) -> int:
+    """Show what hosts are: system, GPUs, driver, Docker; changes nothing."""
+    from provision.cli.run import Run
+    from provision.report.facts import print_facts
+    from provision.report.machine import facts_document, write_json
+
+    with Run(options) as run:
+        visits = run.gather()
+        if options.format == "json":
+            write_json(facts_document(visits))
+        else:
+            print_facts(run.stdout, visits)
+        return FAILED if any(visit.error for visit in visits) else OK
+
+
+@command("inventory", "host", "group", "forks", changes=True)
+def trust(options: Options, *, yes: bool = False) -> int:
+    """Show the unknown host keys of all hosts at once and record them."""
+    from provision.cli.run import Run
+    from provision.report.keys import print_keys
+    from provision.trust import record, scan
+
+    with Run(options) as run:
+        while True:  # a gateway hides the hosts behind it until its own key is known
+            with run.progress("host keys", len(run.hosts)) as watch:
+                found = scan(run.hosts, run.forks, watch)
+            print_keys(run.stdout, found)
+            unknown = [key for key in found if key.unknown]
+            if not unknown:
+                return FAILED if any(key.error for key in found) else OK
+            if not (yes or run.confirm(f"Trust {len(unknown)} of them?")):
+                run.stderr.print("Nothing was recorded.")
+                return PENDING
+            for path in record(unknown):
+                run.stderr.print(f"Recorded in {path}.", soft_wrap=True)
+
+
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"

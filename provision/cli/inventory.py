@@ -1,0 +1,44 @@
+"""Tasks on the inventory: show it, explain a value, describe its format."""
+
+from __future__ import annotations
+
+from provision.cli.command import OK, Options, Project, command
+
+
+@command("inventory", "format")
+def inventory(options: Options) -> int:
+    """Show the inventory as a tree of groups, hosts and roles."""
+    from provision.cli.selection import loaded
+    from provision.report.console import consoles
+    from provision.report.inventory import inventory_document, print_inventory
+    from provision.report.machine import write_json
+
+    fleet = loaded(options)
+    if options.format == "json":
+        write_json(inventory_document(fleet))
+    else:
+        print_inventory(consoles()[0], fleet)
+    return OK
+
+
+@command("inventory", positional=["host", "value"])
+def explain(options: Options, host: str, value: str) -> int:
+    """Say where a value comes from and what it overrode: inv explain gpu01 docker.mirror."""
+    from provision.cli.selection import loaded
+    from provision.report.console import consoles
+    from provision.report.inventory import print_origins
+
+    print_origins(consoles()[0], host, value, loaded(options).origin(host, value))
+    return OK
+
+
+@command()
+def schema(options: Options) -> int:
+    """Write the JSON Schema of inventories, for editors, to stdout."""
+    del options
+    from provision.inventory.schema import json_schema
+    from provision.report.machine import write_json
+    from provision.state.role import load_roles
+
+    write_json(json_schema(load_roles(Project.folder)))
+    return OK

@@ -1,0 +1,98 @@
+"""One call of a task on hosts: which hosts, with what progress, reported where."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from provision import fleet
+from provision.cli.command import FAILED, OK, PENDING, Options
+from provision.cli.selection import selected
+from provision.fleet import Visit
+from provision.report.console import consoles
+from provision.report.machine import outcome_document, plan_document, write_json
+from provision.report.outcome import print_outcomes
+from provision.report.plan import print_plan
+from provision.report.progress import Progress, progress
+
+
+class Run:
+    """The selected hosts and their connections, closed at the end of the block."""
+
+    def __init__(self, options: Options) -> None:
+        """Load the inventory and select; raise `ProvisionError` for whatever does not exist."""
+        self.options = options
+        self.stdout, self.stderr = consoles()
+        self.hosts = selected(options)
+        self.roles = frozenset(options.role)
+        self.forks = options.forks or fleet.FORKS
+        self.visits: list[Visit] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for visit in self.visits:
+            if self.options.debug:
+                sys.stderr.write(visit.trace)
+            visit.close()
+
+    @property
+    def due(self) -> list[Visit]:
+        """Return the visits whose plan holds changes."""
+        return [visit for visit in self.visits if visit.plan and visit.plan.pending]
+
+    def gather(self) -> list[Visit]:
+        """Read the facts of all hosts."""
+        with self.progress("facts", len(self.hosts)) as watch:
+            self.visits = fleet.gather(self.hosts, self.forks, watch)
+        return self.visits
+
+    def plan(self) -> None:
+        """Plan all hosts."""
+        with self.progress("plan", len(self.hosts)) as watch:
+            self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch)
+
+    def apply(self) -> int:
+        """Apply what was planned, report it, and return the exit code."""
+        with self.progress("provision", len(self.due)) as watch:
+            outcomes = fleet.apply(self.due, self.roles, self.forks, watch)
+        if self.options.format == "json":
+            write_json(outcome_document(self.visits, outcomes))
+        else:
+            print_outcomes(self.stdout, self.visits, outcomes)
+        failed = any(visit.error for visit in self.visits) or any(item.error for item in outcomes)
+        return FAILED if failed else OK
+
+    def print_plan(self, *, show_commands: bool) -> None:
+        """Report the plan."""
+        if self.options.format == "json":
+            write_json(plan_document(self.visits))
+        else:
+            print_plan(self.stdout, self.visits, commands=show_commands or self.options.echo)
+
+    def plan_code(self) -> int:
+        """Return the exit code of a plan that is not applied."""
+        if any(visit.error for visit in self.visits):
+            return FAILED
+        warned = any(item.level == "warn" for visit in self.visits for item in visit.findings)
+        return PENDING if self.due or warned else OK
+
+    def confirm(self, question: str) -> bool:
+        """Ask on the terminal; without one the answer is no."""
+        if not sys.stdin.isatty():
+            self.stderr.print("There is no terminal to ask on: pass --yes.")
+            return False
+        self.stderr.print(f"{question} [y/N] ", end="", markup=False)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
+        """Show progress on stderr."""
+        return progress(self.stderr, title, total)

@@ -1,0 +1,34 @@
+"""Which inventory, which of its hosts and which of their roles a call is about."""
+
+from __future__ import annotations
+
+import os
+
+from provision.cli.command import Options, Project
+from provision.errors import UsageError, nearest
+from provision.inventory.load import find, load
+from provision.inventory.schema import Host, Inventory
+from provision.inventory.select import select
+from provision.state.role import load_roles
+
+
+def loaded(options: Options) -> Inventory:
+    """Return the inventory that `--inventory`, the environment or the configuration names."""
+    path = find(options.inventory or None, os.environ, options.configured, Project.folder)
+    return load(path, load_roles(Project.folder))
+
+
+def selected(options: Options) -> list[Host]:
+    """Return the hosts that are asked for; raise `UsageError` for names that do not exist."""
+    chosen = select(loaded(options), options.host, options.group)
+    if not options.role:
+        return chosen
+    known = {role for host in chosen for role in host.roles}
+    for role in options.role:
+        if role not in known:
+            raise UsageError(
+                f"no selected host has the role '{role}'",
+                where="--role",
+                remedy=nearest(role, known),
+            )
+    return [host for host in chosen if set(host.roles) & set(options.role)]

@@ -1,0 +1,105 @@
+"""The types of what is known about a host; `None` = not there, `unknown` = could not be read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OS(_Fact):
+    """`/etc/os-release` and the kernel."""
+
+    id: str
+    """`debian`, `ubuntu`, …"""
+    like: tuple[str, ...] = ()
+    version: str = ""
+    codename: str = ""
+    """Code name whose packages fit: Ubuntu's own for its derivatives."""
+    name: str = ""
+    kernel: str = ""
+    architecture: str = ""
+    """Debian's word for it: amd64, arm64."""
+
+
+class Disk(_Fact):
+    """One mounted file system that a role may want to fill."""
+
+    path: str
+    size_bytes: int
+    free_bytes: int
+
+
+class GPU(_Fact):
+    """One line of `nvidia-smi --query-gpu`."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_mib: int | None = None
+    compute_capability: str = ""
+    bus_id: str = ""
+
+
+class Driver(_Fact):
+    """The NVIDIA driver's two halves: the loaded kernel module and the libraries on disk."""
+
+    status: Literal["ok", "absent", "not loaded", "mismatch", "broken"]
+    kernel_module: str | None = None
+    """Version of the loaded kernel module."""
+    library: str | None = None
+    """Version of the user-space libraries, as nvidia-smi has it."""
+    cuda: str | None = None
+    """Newest CUDA version that the driver supports natively, as `13.0`."""
+    message: str = ""
+    """What nvidia-smi said when it failed."""
+
+
+class Docker(_Fact):
+    """A Docker Engine that answers."""
+
+    version: str
+    root: str = ""
+    runtimes: tuple[str, ...] = ()
+    cgroup_driver: str = ""
+    running_containers: int = 0
+    package: str = ""
+    """Debian package that it came from: `docker-ce`, `docker.io`; empty when neither."""
+
+    @property
+    def major(self) -> int:
+        """Return the first number of the version."""
+        return int(self.version.partition(".")[0])
+
+
+class Facts(_Fact):
+    """All that is known of one host at one moment."""
+
+    hostname: str = ""
+    boot_id: str = ""
+    systemd: bool = False
+    """Booted with systemd."""
+    os: OS
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    disks: tuple[Disk, ...] = ()
+    nvidia_devices: int | None = None
+    """NVIDIA display controllers on the PCI bus, with or without a driver."""
+    nouveau: bool = False
+    driver: Driver | None = None
+    gpus: tuple[GPU, ...] = ()
+    docker: Docker | None = None
+    """None: no engine answers."""
+    toolkit: str | None = None
+    """Version of the NVIDIA Container Toolkit."""
+    unknown: tuple[str, ...] = ()
+    """Sections that ran into their time-out or failed."""
+
+    @property
+    def nvidia_driver_installed(self) -> bool:
+        """Say whether any half of the NVIDIA driver is there."""
+        return self.driver is not None and self.driver.status != "absent"

@@ -1,0 +1,229 @@
+"""The script that reads all facts in one exec, and the parser of what it prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from provision.errors import FactsError
+from provision.facts.model import GPU, OS, Disk, Docker, Driver, Facts
+
+_TIMEOUT: Final = 10  # seconds a section may take before it counts as unknown
+
+_SECTIONS: Final[Mapping[str, str]] = {
+    "os": "cat /etc/os-release; echo; uname -rm",
+    "host": "uname -n; cat /proc/sys/kernel/random/boot_id; "
+    "[ -d /run/systemd/system ] && echo systemd",
+    "cpu": "nproc",
+    "memory": "while read -r key value _; do "
+    '[ "$key" = MemTotal: ] && echo "$value" && break; done </proc/meminfo',
+    "disks": "for path in / /var /var/lib/docker /data /opt; do "
+    '[ -d "$path" ] && df -Pk -- "$path" | tail -n 1; done',
+    "pci": "for device in /sys/bus/pci/devices/*; do "
+    '[ -e "$device/vendor" ] && read -r vendor <"$device/vendor" && read -r class <"$device/class"'
+    ' && case $vendor$class in 0x10de0x03*) echo "$device" ;; esac; done; '
+    "[ -d /sys/module/nouveau ] && echo nouveau",
+    "driver": "[ -r /proc/driver/nvidia/version ] && cat /proc/driver/nvidia/version; "
+    "[ -r /sys/module/nvidia/version ] && echo module $(cat /sys/module/nvidia/version); "
+    "if command -v nvidia-smi >/dev/null; then nvidia-smi --version 2>&1; "
+    'nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1; echo "status $?"; fi',
+    "gpus": "command -v nvidia-smi >/dev/null && nvidia-smi --format=csv,noheader,nounits"
+    " --query-gpu=index,uuid,name,memory.total,compute_cap,pci.bus_id",
+    "docker": "command -v docker >/dev/null && docker info --format "
+    "'engine|{{.ServerVersion}}|{{.DockerRootDir}}|{{.CgroupDriver}}|{{.ContainersRunning}}"
+    "{{range $name, $runtime := .Runtimes}}|{{$name}}{{end}}'; "
+    "command -v dpkg-query >/dev/null && dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n'"
+    " docker-ce docker.io",
+    "toolkit": "command -v nvidia-ctk >/dev/null && nvidia-ctk --version",
+}
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def facts_script(nonce: str, timeout: int = _TIMEOUT) -> str:
+    """Return POSIX sh that needs nothing but a shell and coreutils; `timeout` is a section's."""
+    runs = "\n".join(
+        f"timeout -k 1 {timeout} sh -c {_quoted(f'{text}; true')} 2>/dev/null\n"
+        f"printf '\\n%s {name} %d\\n' '{nonce}' $?"
+        for name, text in _SECTIONS.items()
+    )
+    return (
+        "provision_main() {\n"
+        "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        f"{runs}\n}}\nprovision_main </dev/null\n"
+    )
+
+
+def parse_facts(output: str, nonce: str) -> Facts:
+    """Return typed facts; a section that gave no sense is named in `unknown`."""
+    sections, unknown = _split(output, nonce)
+    values: dict[str, Any] = {}
+    for name, parse in _PARSERS.items():
+        if name in sections:
+            try:
+                values |= parse(sections[name])
+            except (ValueError, IndexError, KeyError):
+                unknown.append(name)
+    if "os" not in values:
+        raise FactsError(
+            "the operating system cannot be told",
+            where="/etc/os-release",
+            remedy="provision needs a Linux host with a shell and coreutils.",
+        )
+    return Facts(**values, unknown=tuple(unknown))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _split(output: str, nonce: str) -> tuple[dict[str, str], list[str]]:
+    sections, unknown, start = {}, set(_SECTIONS), 0
+    for end in re.finditer(rf"\n{nonce} (\w+) (\d+)\n", output):
+        if end[2] == "0":
+            sections[end[1]] = output[start : end.start()].strip()
+            unknown.discard(end[1])
+        start = end.end()
+    return sections, [name for name in _SECTIONS if name in unknown]
+
+
+def _os(text: str) -> dict[str, Any]:
+    release, _, kernel = text.rpartition("\n")
+    pairs = dict(line.partition("=")[::2] for line in release.splitlines() if "=" in line)
+    values = {key: value.strip("\"'") for key, value in pairs.items()}
+    version, machine = kernel.split()
+    codename = values.get("UBUNTU_CODENAME") or values.get("VERSION_CODENAME", "")
+    return {
+        "os": OS(
+            id=values["ID"],
+            like=tuple(values.get("ID_LIKE", "").split()),
+            version=values.get("VERSION_ID", ""),
+            codename=codename,
+            name=values.get("PRETTY_NAME", ""),
+            kernel=version,
+            architecture=_ARCHITECTURES.get(machine, machine),
+        )
+    }
+
+
+def _host(text: str) -> dict[str, Any]:
+    lines = text.splitlines()
+    return {"hostname": lines[0], "boot_id": lines[1], "systemd": "systemd" in lines[2:]}
+
+
+def _cpu(text: str) -> dict[str, Any]:
+    return {"cpus": int(text)}
+
+
+def _memory(text: str) -> dict[str, Any]:
+    return {"memory_bytes": int(text) * 1024}
+
+
+def _disks(text: str) -> dict[str, Any]:
+    """Parse `df -Pk`, one line a path; two paths on one file system are one disk."""
+    found = {}
+    for line in text.splitlines():
+        _, size, _, free, _, path = line.split(maxsplit=5)
+        found[path] = Disk(path=path, size_bytes=int(size) * 1024, free_bytes=int(free) * 1024)
+    return {"disks": tuple(found.values())}
+
+
+def _pci(text: str) -> dict[str, Any]:
+    lines = text.splitlines()
+    return {
+        "nvidia_devices": sum(line.startswith("/sys/") for line in lines),
+        "nouveau": "nouveau" in lines,
+    }
+
+
+def _driver(text: str) -> dict[str, Any]:
+    """Judge the driver by its two halves and by nvidia-smi's exit status."""
+    module = re.search(r"^module (\S+)|Kernel Module(?: for \S+)?\s+(\d[\d.]+)", text, re.MULTILINE)
+    loaded = (module[1] or module[2]) if module else None
+    library = re.search(r"NVIDIA-SMI version\s*:\s*(\S+)", text)
+    cuda = re.search(r"CUDA Version\s*:\s*(\d+\.\d+)", text)
+    status = re.search(r"^status (\d+)$", text, re.MULTILINE)
+    failed = status is not None and status[1] != "0"
+    message = next((line for line in text.splitlines() if _FAILURE.search(line)), "")
+    return {
+        "driver": Driver(
+            status=_verdict(loaded, message, there=status is not None, failed=failed),
+            kernel_module=loaded,
+            library=library[1] if library else None,
+            cuda=cuda[1] if cuda else None,
+            message=message,
+        )
+    }
+
+
+_FAILURE: Final = re.compile(
+    r"Failed to initialize|couldn't communicate|No devices|Unable to", re.IGNORECASE
+)
+
+
+def _verdict(loaded: str | None, message: str, *, there: bool, failed: bool) -> Any:
+    if "mismatch" in message:
+        return "mismatch"
+    if not there:
+        return "absent" if loaded is None else "broken"
+    if failed:
+        return "not loaded" if loaded is None else "broken"
+    return "ok"
+
+
+def _gpus(text: str) -> dict[str, Any]:
+    gpus = []
+    for line in text.splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) != 6 or not fields[0].isdigit():  # noqa: PLR2004  the six that were asked
+            continue
+        gpus.append(
+            GPU(
+                index=int(fields[0]),
+                uuid=fields[1],
+                name=fields[2],
+                memory_mib=int(fields[3]) if fields[3].isdigit() else None,
+                compute_capability=fields[4],
+                bus_id=fields[5],
+            )
+        )
+    return {"gpus": tuple(gpus)}
+
+
+def _docker(text: str) -> dict[str, Any]:
+    lines = text.splitlines()
+    answer = next((line for line in lines if line.startswith("engine|")), "engine|")
+    packages = [line.split()[1] for line in lines if line.startswith(("ii ", "hi "))]
+    _, version, *rest = answer.split("|")
+    if not version:
+        return {}
+    root, driver, running, *runtimes = rest
+    return {
+        "docker": Docker(
+            version=version,
+            root=root,
+            cgroup_driver=driver,
+            running_containers=int(running),
+            runtimes=tuple(sorted(runtimes)),
+            package=packages[0] if packages else "",
+        )
+    }
+
+
+def _toolkit(text: str) -> dict[str, Any]:
+    found = re.search(r"version\s+v?(\d[\w.~-]*)", text)
+    return {"toolkit": found[1]} if found else {}
+
+
+_PARSERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
+    "os": _os,
+    "host": _host,
+    "cpu": _cpu,
+    "memory": _memory,
+    "disks": _disks,
+    "pci": _pci,
+    "driver": _driver,
+    "gpus": _gpus,
+    "docker": _docker,
+    "toolkit": _toolkit,
+}

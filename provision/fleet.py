@@ -1,0 +1,171 @@
+"""Many hosts at once: a bounded pool in which a failed host is a row, never an exception."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, cast
+
+from provision.checks.driver import check_driver
+from provision.checks.finding import Finding
+from provision.checks.system import check_system
+from provision.errors import ProvisionError
+from provision.facts import Facts
+from provision.host.apply import Outcome, apply_plan
+from provision.host.connection import Connection
+from provision.host.look import Look, look, read_facts
+from provision.inventory.schema import Host
+from provision.secret import redact
+from provision.state.plan import HostPlan
+from provision.state.role import Role
+
+FORKS = 32
+"""Hosts worked on at once, unless the operator says otherwise."""
+T = TypeVar("T")
+
+
+class Watch(Protocol):
+    """Who is told what happens while it happens; called from many threads."""
+
+    def step(self, host: str, step: str, detail: str = "") -> None:
+        """Host `host` is at `step`; `detail` is its last line of output."""
+
+    def done(self, host: str, *, failed: bool) -> None:
+        """Host `host` has ended."""
+
+
+@dataclass
+class Visit:
+    """One host and what became known of it; keeps its connection until `close`."""
+
+    host: Host
+    connection: Connection
+    facts: Facts | None = None
+    seen: Look | None = None
+    plan: HostPlan | None = None
+    findings: list[Finding] = field(default_factory=list)
+    error: str = ""
+    """Why nothing more is known; empty when all is."""
+    failure: ProvisionError | None = None
+    """The error itself, where it was an expected one."""
+    trace: str = ""
+    """The traceback behind `error`."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+
+def greet(hosts: Sequence[Host], forks: int, watch: Watch) -> list[Visit]:
+    """Log in to all hosts and do nothing there."""
+
+    def work(visit: Visit) -> None:
+        watch.step(visit.host.name, "log in")
+        visit.connection.open()
+
+    return _visit(hosts, work, forks, watch)
+
+
+def gather(hosts: Sequence[Host], forks: int, watch: Watch) -> list[Visit]:
+    """Read the facts of all hosts."""
+
+    def work(visit: Visit) -> None:
+        watch.step(visit.host.name, "read facts")
+        visit.connection.open()
+        visit.facts = read_facts(visit.connection)
+
+    return _visit(hosts, work, forks, watch)
+
+
+def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watch) -> list[Visit]:
+    """Look at all hosts and plan their roles, or those of them that were `selected`."""
+    wanted = frozenset(selected)
+
+    def work(visit: Visit) -> None:
+        roles = roles_of(visit.host, wanted)
+        watch.step(visit.host.name, "read facts")
+        visit.connection.open()
+        visit.facts = read_facts(visit.connection)
+        visit.findings = check(visit.host, roles, visit.facts)
+        failed = [str(finding) for finding in visit.findings if finding.level == "fail"]
+        if failed:
+            raise ProvisionError(" ".join(failed), where=visit.host.name)
+        watch.step(visit.host.name, "probe")
+        visit.seen = look(visit.connection, roles, visit.facts)
+        visit.plan = visit.seen.plan(visit.host.name)
+
+    return _visit(hosts, work, forks, watch)
+
+
+def apply(
+    visits: Sequence[Visit], selected: Iterable[str], forks: int, watch: Watch
+) -> list[Outcome]:
+    """Apply the plans of all visited hosts that have changes; each keeps its connection."""
+    wanted = frozenset(selected)
+
+    def work(visit: Visit) -> Outcome:
+        assert visit.seen is not None  # noqa: S101  only planned visits come here
+        assert visit.plan is not None  # noqa: S101
+        name = visit.host.name
+
+        def say(step: str, detail: str) -> None:
+            watch.step(name, step, detail)
+
+        roles = roles_of(visit.host, wanted)
+        outcome = apply_plan(visit.connection, roles, visit.seen, visit.plan, say)
+        watch.done(name, failed=bool(outcome.error))
+        return outcome
+
+    due = [visit for visit in visits if visit.plan and visit.plan.pending]
+    return _pool(due, work, forks)
+
+
+def check(host: Host, roles: Mapping[str, Role], facts: Facts) -> list[Finding]:
+    """Judge a host's facts before anything is planned on them."""
+    findings = check_system(facts)
+    needs_gpu = host.gpus is None and any(role.needs_gpu for role in roles.values())
+    if host.gpus or needs_gpu:
+        findings += check_driver(facts, host.gpus)
+    return findings
+
+
+def roles_of(host: Host, selected: frozenset[str]) -> dict[str, Role]:
+    """Return the host's roles in order, or those of them that were selected."""
+    return {
+        name: cast("Role", host.variables[name])
+        for name in host.roles
+        if not selected or name in selected
+    }
+
+
+def _visit(
+    hosts: Sequence[Host], work: Callable[[Visit], None], forks: int, watch: Watch
+) -> list[Visit]:
+    def one(visit: Visit) -> Visit:
+        try:
+            work(visit)
+        except ProvisionError as error:
+            visit.failure = error
+            visit.error = _named(visit.host.name, redact(str(error)))
+            visit.trace = redact(traceback.format_exc())
+        except Exception as error:  # noqa: BLE001  one host's surprise must not stop the others
+            visit.error = f"{visit.host.name}: unexpected {type(error).__name__}: {error}. Run again with --debug and report it."  # fmt: skip
+            visit.trace = redact(traceback.format_exc())
+        watch.done(visit.host.name, failed=bool(visit.error))
+        return visit
+
+    return _pool([Visit(host, Connection(host)) for host in hosts], one, forks)
+
+
+def _named(host: str, text: str) -> str:
+    """Say the host first, once."""
+    return text if text.startswith(host) else f"{host}: {text}"
+
+
+def _pool(items: Sequence[Visit], work: Callable[[Visit], T], forks: int) -> list[T]:
+    if not items:
+        return []
+    with ThreadPoolExecutor(max_workers=max(1, min(forks, len(items)))) as pool:
+        return list(pool.map(work, items))

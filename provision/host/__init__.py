@@ -1,0 +1,1 @@
+"""One host: the connection to it, and what is applied over it."""

@@ -1,0 +1,153 @@
+"""One host: apply a plan role by role, look again, and say what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from provision.errors import ApplyError, ProvisionError
+from provision.host.connection import Connection
+from provision.host.look import Look, look, probe
+from provision.host.steps import Say, run_steps
+from provision.secret import redact
+from provision.state.plan import HostPlan, Notice, RolePlan, Step, refuse_unlisted
+from provision.state.resource import Resource, State, diff
+from provision.state.role import Role
+
+
+class RowOutcome(BaseModel):
+    """What came of one row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    role: str
+    outcome: Literal["changed", "failed", "not run"]
+
+
+class Outcome(BaseModel):
+    """What came of one host."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str
+    rows: tuple[RowOutcome, ...] = ()
+    handlers: tuple[str, ...] = ()
+    """Ids of the handlers that ran."""
+    error: str = ""
+    """Why the host stopped; empty when it did not."""
+    seconds: float = 0
+
+
+def apply_plan(
+    connection: Connection, roles: Mapping[str, Role], seen: Look, shown: HostPlan, say: Say
+) -> Outcome:
+    """Apply what was shown, role by role; a failure ends the host and is told in the outcome."""
+    run = _Run(connection, roles, shown, say)
+    started = time.monotonic()
+    try:
+        run.all(seen)
+        error = ""
+    except ProvisionError as failure:
+        error = redact(str(failure))
+    return run.outcome(error, time.monotonic() - started)
+
+
+class _Run:
+    """One host's way through its roles."""
+
+    def __init__(
+        self, connection: Connection, roles: Mapping[str, Role], shown: HostPlan, say: Say
+    ) -> None:
+        self.connection = connection
+        self.roles = roles
+        self.shown = shown
+        self.say = say
+        self.changed: list[tuple[str, str]] = []
+        self.failed: tuple[str, ...] = ()
+        self.pending: dict[str, Notice] = {}
+        self.ran: list[str] = []
+
+    def all(self, seen: Look) -> None:
+        """Walk through the roles; after the first change look again before each of them."""
+        moved = False
+        for planned in self.shown.roles:
+            if moved:
+                seen = look(self.connection, {planned.role: self.roles[planned.role]})
+            now = seen.plan_role(planned.role) if moved else planned
+            refuse_unlisted(self.shown, now)
+            if now.steps:
+                self._role(now, seen)
+                moved = True
+            self._handlers(self.shown.handlers_after(planned.role))
+        self._handlers(frozenset())
+
+    def outcome(self, error: str, seconds: float) -> Outcome:
+        """Say for every listed change what became of it."""
+        listed = {(row.role, row.id): row.verdict for row in self.shown.pending}
+        rows = []
+        for role, name in dict.fromkeys([*self.changed, *listed]):
+            if name in self.failed and (role, name) not in self.changed:
+                rows.append(RowOutcome(id=name, role=role, outcome="failed"))
+            elif (role, name) in self.changed:
+                rows.append(RowOutcome(id=name, role=role, outcome="changed"))
+            elif error and listed[role, name] == "change":
+                rows.append(RowOutcome(id=name, role=role, outcome="not run"))
+        return Outcome(
+            host=self.connection.host.name,
+            rows=tuple(rows),
+            handlers=tuple(self.ran),
+            error=error,
+            seconds=round(seconds, 2),
+        )
+
+    def _role(self, now: RolePlan, seen: Look) -> None:
+        resources = {resource.id: resource for resource in seen.resources[now.role]}
+        ids = [row.id for row in now.rows if row.verdict == "change"]
+        # Told before the steps run: a role that fails half-way has changed what it notifies for.
+        for notice in now.notices:
+            self.pending.setdefault(notice.handler.id, notice)
+        try:
+            run_steps(self.connection, now.steps, self.say)
+        except ApplyError as error:
+            self.failed = (*self.failed, *error.ids)
+            raise
+        self._verify(now.role, [resources[name] for name in ids])
+
+    def _verify(self, role: str, resources: Sequence[Resource]) -> None:
+        """Probe what was changed: the state decides, not the exit status."""
+        self.say(f"probe what {role} changed", "")
+        for resource, actual in zip(resources, probe(self.connection, resources), strict=True):
+            wrong = diff(actual, resource.expected())
+            if wrong:
+                self.failed = (*self.failed, resource.id)
+                raise _not_as_expected(resource, actual, wrong)
+            self.changed.append((role, resource.id))
+
+    def _handlers(self, later: frozenset[str]) -> None:
+        """Run what is pending and no later role will notify again."""
+        due = [notice for name, notice in self.pending.items() if name not in later]
+        for notice in due:
+            handler = notice.handler
+            run_steps(self.connection, [Step(ids=(handler.id,), command=handler.command)], self.say)
+            del self.pending[handler.id]
+            self.ran.append(handler.id)
+
+
+def _not_as_expected(resource: Resource, actual: State | None, wrong: Iterable[str]) -> ApplyError:
+    expected = resource.expected() or {}
+    details = ", ".join(
+        f"{key} is {(actual or {}).get(key, 'absent')!r} instead of {expected.get(key, 'absent')!r}"
+        if key not in resource.secret
+        else f"{key} differs"
+        for key in sorted(wrong)
+    )
+    return ApplyError(
+        f"was applied, but {details}",
+        where=resource.id,
+        remedy="Something on the host undoes the change; look there, then run again.",
+        ids=(resource.id,),
+    )

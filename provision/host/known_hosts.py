@@ -1,0 +1,87 @@
+"""Host keys: which are known, which are not, and how one becomes known."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Final, NoReturn
+
+import paramiko
+
+from provision.errors import ConnectError
+from provision.inventory.schema import Host
+
+_DEFAULTS: Final = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+
+
+class UnknownKeyError(ConnectError):
+    """A host key that nobody has trusted yet."""
+
+    def __init__(self, name: str, key: paramiko.PKey) -> None:
+        """Keep the key and the name under which it would be known."""
+        super().__init__(f"unknown host key {fingerprint(key)}")
+        self.name = name
+        self.key = key
+        self.host: Host | None = None
+
+    def __str__(self) -> str:
+        """Return the error with the command that trusts the key."""
+        host = self.host.name if self.host else self.name
+        return (
+            f"{host} ({self.name}): {self.what}. Compare it with the host's own "
+            f"(`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`), then: inv trust --host {host}"
+        )
+
+
+class StrictPolicy(paramiko.MissingHostKeyPolicy):
+    """Refuse every key that is not known."""
+
+    def missing_host_key(
+        self,
+        client: paramiko.SSHClient,  # noqa: ARG002  the signature is paramiko's
+        hostname: str,
+        key: paramiko.PKey,
+    ) -> NoReturn:
+        """Raise `UnknownKeyError`."""
+        raise UnknownKeyError(hostname, key)
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """Return `ssh-ed25519 SHA256:…` as OpenSSH prints it."""
+    sha256 = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+    return f"{key.get_name()} SHA256:{sha256}"
+
+
+def known_keys(configured: Path | None, name: str) -> list[tuple[str, paramiko.PKey]]:
+    """Return the known keys (type, key) of `name`, as `address` or `[address]:port`."""
+    keys = []
+    for path in (configured,) if configured else _DEFAULTS:
+        found = _load(path.expanduser()).lookup(name)
+        keys += list(found.items()) if found else []
+    return keys
+
+
+def trust(configured: Path | None, name: str, key: paramiko.PKey) -> Path:
+    """Append the key to the host's known_hosts file and return the file's path."""
+    path = (configured or _DEFAULTS[0]).expanduser()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    line = f"{name} {key.get_name()} {key.get_base64()}\n"
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(line if before.endswith("\n") or not before else f"\n{line}")
+    _load.cache_clear()
+    return path
+
+
+@cache
+def _load(path: Path) -> paramiko.HostKeys:
+    try:
+        return paramiko.HostKeys(str(path)) if path.exists() else paramiko.HostKeys()
+    except OSError as error:
+        raise ConnectError(
+            f"cannot be read: {error.strerror}", where=str(path), remedy="Check its permissions."
+        ) from error

@@ -1,0 +1,114 @@
+"""Why a login failed, in words that name host, user, address, what was tried and what to do."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any, Final
+
+import paramiko
+
+from provision.errors import ConnectError
+from provision.host.known_hosts import fingerprint
+from provision.inventory.schema import Host
+
+_NOT_FOUND: Final = 127
+
+
+def place_of(host: Host, connection: Any) -> str:
+    """Return `gpu01 (ops@10.0.0.11:22)`, resolved as far as the ssh configuration does."""
+    user = getattr(connection, "user", None) or host.ssh.user
+    address = getattr(connection, "host", None) or host.ssh.address
+    port = getattr(connection, "port", None) or host.ssh.port or 22
+    return f"{host.name} ({user + '@' if user else ''}{address}:{port})"
+
+
+def explain(error: Exception, host: Host, connection: Any) -> ConnectError:
+    """Return the error an operator can act on for one of paramiko's or the system's."""
+    place = place_of(host, connection)
+    if isinstance(error, paramiko.BadHostKeyException):
+        return _changed_key(error, host, place)
+    if isinstance(error, paramiko.AuthenticationException):
+        return _refused_login(error, host, connection, place)
+    if isinstance(error, FileNotFoundError):
+        return ConnectError(
+            f"the key file {error.filename} does not exist",
+            where=place,
+            remedy="Set ssh.key to the private key.",
+        )
+    what, remedy = _network(error, _ssh_command(host, connection))
+    if host.ssh.gateway:
+        what += f" (through the gateway {host.ssh.gateway})"
+    return ConnectError(what, where=place, remedy=remedy)
+
+
+def explain_sudo(place: str, user: str, status: int, stderr: str) -> None:
+    """Raise `ConnectError` when sudo, not the script, ended with `status`."""
+    if status == 0 or not (status == _NOT_FOUND or stderr.lstrip().startswith("sudo:")):
+        return
+    if "a password is required" in stderr or "a terminal is required" in stderr:
+        raise ConnectError(
+            f"sudo wants a password, or {user} may not use it",
+            where=place,
+            remedy=f"Allow it: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}, "
+            "or set ssh.user to root.",
+        )
+    detail = (stderr.strip().splitlines() or [f"exit status {status}"])[0]
+    raise ConnectError(
+        f"no root shell through sudo: {detail}",
+        where=place,
+        remedy="Install sudo and allow it without a password, or set ssh.user to root.",
+    )
+
+
+def _changed_key(error: paramiko.BadHostKeyException, host: Host, place: str) -> ConnectError:
+    files = f" -f {host.ssh.known_hosts}" if host.ssh.known_hosts else ""
+    return ConnectError(
+        f"the host key has CHANGED: expected {fingerprint(error.expected_key)}, "
+        f"got {fingerprint(error.key)}",
+        where=place,
+        remedy="Somebody may be in between. Only if the host was installed anew: "
+        f"ssh-keygen{files} -R '{error.hostname}' && inv trust --host {host.name}",
+    )
+
+
+def _refused_login(error: Exception, host: Host, connection: Any, place: str) -> ConnectError:
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return ConnectError(
+            f"the key {host.ssh.key or ''} is encrypted",
+            where=place,
+            remedy="Unlock it for this login: ssh-add.",
+        )
+    tried = f"the key {host.ssh.key}" if host.ssh.key else "the agent's and ~/.ssh's keys"
+    return ConnectError(
+        f"the login was refused; tried {tried}",
+        where=place,
+        remedy=f"Check ssh.user and ssh.key, then try: {_ssh_command(host, connection)}",
+    )
+
+
+def _network(error: Exception, command: str) -> tuple[str, str]:
+    if isinstance(error, socket.gaierror):
+        return "the name cannot be resolved", "Set ssh.address to an address or a known name."
+    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
+        error = next(iter(error.errors.values()))
+    if isinstance(error, TimeoutError) and "command" in str(error):
+        return "the command did not end in time", "Look at the host: it may hang or be very slow."
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused", f"Is sshd running there? Try: {command}"
+    if isinstance(error, TimeoutError) or getattr(error, "errno", 0) in _UNREACHABLE:
+        return "the host does not answer", f"Is it up, the address right, a firewall between? Try: {command}"  # fmt: skip
+    text = str(error) or type(error).__name__
+    return f"the connection failed: {text}", f"Try: {command}"
+
+
+def _ssh_command(host: Host, connection: Any) -> str:
+    user = getattr(connection, "user", None) or host.ssh.user
+    port = getattr(connection, "port", None) or host.ssh.port or 22
+    key = f" -i {host.ssh.key}" if host.ssh.key else ""
+    jump = f" -J {host.ssh.gateway}" if host.ssh.gateway else ""
+    target = f"{user}@{host.ssh.address}" if user else host.ssh.address
+    return f"ssh{key}{jump} -p {port} {target} true"
+
+
+_UNREACHABLE: Final = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN}

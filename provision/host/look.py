@@ -1,0 +1,71 @@
+"""One look at a host: its facts and the states of all its resources, one exec each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from provision.errors import FactsError
+from provision.facts import Facts, facts_script, parse_facts
+from provision.host.connection import Connection
+from provision.state.plan import Ground, HostPlan, RolePlan, plan_host, plan_role
+from provision.state.probe import parse_states, probe_script
+from provision.state.resource import Resource, State
+from provision.state.role import Role, resources_of
+from provision.state.shell import nonce
+
+_TIMEOUT: Final = 180  # seconds for the facts or the probes of one host
+
+
+class Look(NamedTuple):
+    """What was seen: the facts, and the resources and states of each role."""
+
+    facts: Facts
+    resources: Mapping[str, Sequence[Resource]]
+    states: Mapping[str, Mapping[str, State | None]]
+
+    @property
+    def containers(self) -> int:
+        """Return how many containers run."""
+        return self.facts.docker.running_containers if self.facts.docker else 0
+
+    def plan(self, host: str) -> HostPlan:
+        """Plan all roles."""
+        return plan_host(host, self.resources, self.states, self.containers)
+
+    def plan_role(self, role: str) -> RolePlan:
+        """Plan one role, as if no other came before it."""
+        ground = Ground(containers=self.containers)
+        return plan_role(role, self.resources[role], self.states[role], ground)
+
+
+def look(connection: Connection, roles: Mapping[str, Role], facts: Facts | None = None) -> Look:
+    """Read the facts, unless they are given, and the states of all resources."""
+    facts = facts or read_facts(connection)
+    resources = resources_of(roles, connection.host, facts)
+    answer = iter(probe(connection, [item for some in resources.values() for item in some]))
+    states = {role: {item.id: next(answer) for item in some} for role, some in resources.items()}
+    return Look(facts, resources, states)
+
+
+def read_facts(connection: Connection) -> Facts:
+    """Read the host's facts in one exec."""
+    word = nonce()
+    result = connection.run(facts_script(word), timeout=_TIMEOUT)
+    if word not in result.stdout:
+        detail = (result.stderr.strip().splitlines() or [f"exit status {result.status}"])[-1]
+        raise FactsError(
+            f"the facts cannot be read: {detail}",
+            where=connection.where,
+            remedy="Does `sh -c true` work there, and is coreutils installed?",
+        )
+    return parse_facts(result.stdout, word)
+
+
+def probe(connection: Connection, resources: Sequence[Resource]) -> list[State | None]:
+    """Read the states of resources, in order, in one exec."""
+    if not resources:
+        return []
+    word = nonce()
+    result = connection.run(probe_script(resources, word), timeout=_TIMEOUT)
+    return parse_states(resources, result.stdout, result.stderr, word)

@@ -1,0 +1,1 @@
+"""What an operator says about a fleet: hosts, groups and settings, read from one YAML file."""

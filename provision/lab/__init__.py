@@ -1,0 +1,9 @@
+"""The lab: throw-away real hosts on this machine, to rehearse on and to test against."""
+
+from __future__ import annotations
+
+from provision.lab.host import LabHost
+from provision.lab.lab import GPU_PROFILES, Lab
+from provision.lab.manage import clean, down, find, status, up
+
+__all__ = ["GPU_PROFILES", "Lab", "LabHost", "clean", "down", "find", "status", "up"]

@@ -1,0 +1,206 @@
+"""Bringing labs up, finding them and taking them down."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provision.errors import LabError
+from provision.lab.debian import ensure_debian
+from provision.lab.docker_ce import ensure_docker
+from provision.lab.engine import Engine, ensure_engine, find_engine, remove_tree, stop_engine
+from provision.lab.host import LabHost, boot, prepare, wait_up
+from provision.lab.image import Image, ensure_image
+from provision.lab.inventory import write_files
+from provision.lab.keys import Keys, ensure_keys
+from provision.lab.lab import Lab, load
+from provision.lab.machine import ensure_tools
+from provision.lab.mirror import Mirror, ensure_mirror_image
+from provision.lab.names import LABEL, Space, cache, locked
+from provision.lab.network import Subnet, ensure_network
+from provision.lab.nvidia import ensure_nvidia
+from provision.lab.process import Say, run, say_on_stderr, step
+
+MOST_HOSTS = 99
+FIRST = 10  # the address of gpu01 is the subnet's eleventh, the mirror's is the second
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a lab stands on, built once and shared by all labs of the cache."""
+
+    engine: Engine
+    keys: Keys
+    image: Image
+    roots: dict[str, Path]
+
+
+def up(
+    hosts: int = 2,
+    distro: str = "trixie",
+    name: str = "lab",
+    directory: Path | None = None,
+    say: Say = say_on_stderr,
+) -> Lab:
+    """Bring a lab up with at least `hosts` hosts; those that run already are kept."""
+    if not 1 <= hosts <= MOST_HOSTS:
+        raise LabError(f"{hosts} hosts", remedy=f"Ask for 1 to {MOST_HOSTS}.")
+    space = Space.of(name, directory or checkout())
+    ground = prepare_ground(distro, say)
+    with locked(space.folder):
+        known = load(ground.engine, space)
+        count = max(hosts, len(known.hosts) if known else 0)
+        lab = _assemble(ground, space, distro, count)
+        _boot(lab, say)
+        lab.save()
+        write_files(lab)
+    return lab
+
+
+def find(name: str = "lab", directory: Path | None = None) -> Lab | None:
+    """Return a lab whose hosts are there, or None."""
+    space = Space.of(name, directory or checkout())
+    engine = find_engine()
+    lab = load(engine, space) if engine is not None else None
+    if lab is None or not set(_states(lab)) >= {host.name for host in lab.hosts}:
+        return None
+    return lab
+
+
+def status(name: str = "lab", directory: Path | None = None) -> dict[str, Any]:
+    """Return what there is of a lab, as plain data."""
+    space = Space.of(name, directory or checkout())
+    engine = find_engine()
+    about: dict[str, Any] = {"name": name, "up": False, "hosts": []}
+    about["engine"] = None if engine is None else "private" if engine.private else "this machine's"
+    lab = load(engine, space) if engine is not None else None
+    if lab is None:
+        return about
+    states = _states(lab)
+    about |= {"distro": lab.distro, "subnet": lab.subnet, "inventory": str(lab.inventory)}
+    about["mirror"] = {"address": lab.mirror.address, "state": states.get("mirror", "absent")}
+    about["hosts"] = [
+        {"name": host.name, "address": host.address, "state": states.get(host.name, "absent")}
+        for host in lab.hosts
+    ]
+    about["up"] = all(host["state"] == "running" for host in about["hosts"])
+    return about
+
+
+def down(name: str = "lab", directory: Path | None = None) -> None:
+    """Take a lab down: its hosts, its network, its keys and its inventory."""
+    space = Space.of(name, directory or checkout())
+    engine = find_engine()
+    if engine is not None:
+        _remove(engine, space)
+    remove_tree(space.folder)
+    space.inventory.unlink(missing_ok=True)
+
+
+def clean(directory: Path | None = None, say: Say = say_on_stderr) -> None:
+    """Take this checkout's labs down, stop the private engine and remove the cache."""
+    root = (directory or checkout()).resolve()
+    for folder in sorted((root / ".lab").glob("*/")):
+        down(folder.name, root)
+    engine = find_engine()
+    if engine is not None:
+        _refuse_other_labs(engine)
+        images = engine.lines("image", "ls", "--quiet", "provision-lab/*")
+        if images:
+            engine("image", "rm", "--force", *images)
+    stop_engine(say)
+    remove_tree(cache())
+
+
+def checkout() -> Path:
+    """Return the folder with the inventories, here or above; else this folder."""
+    here = Path.cwd()
+    return next((path for path in (here, *here.parents) if (path / "inventories").is_dir()), here)
+
+
+def prepare_ground(distro: str, say: Say) -> Ground:
+    """Build, or find in the cache, everything a lab of `distro` stands on."""
+    ensure_tools(say)
+    engine = ensure_engine(say)
+    with locked(cache() / "build"), ThreadPoolExecutor(2) as pool:
+        keys = ensure_keys()
+
+        def packages() -> dict[str, Path]:
+            ensure_mirror_image(engine, say)
+            return {"docker-ce": ensure_docker(keys, say), "nvidia": ensure_nvidia(keys, say)}
+
+        def system() -> tuple[Image, Path]:
+            image = ensure_image(engine, distro, keys, say)
+            return image, ensure_debian(engine, distro, image, keys, say)
+
+        building = (pool.submit(system), pool.submit(packages))
+        (image, debian), roots = building[0].result(), building[1].result()
+    return Ground(engine, keys, image, {**roots, "debian": debian})
+
+
+def _assemble(ground: Ground, space: Space, distro: str, count: int) -> Lab:
+    subnet = ensure_network(ground.engine, space)
+    mirror = Mirror(ground.engine, space, str(subnet[2]))
+    key = space.folder / "id_ed25519"
+    if not key.exists():
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", space.id, "-f", str(key)])
+    hosts = tuple(_host(space, subnet, number) for number in range(1, count + 1))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host: prepare(space, host, mirror.address), hosts))
+    mirror.up(ground.roots, ground.keys)
+    return Lab(ground.engine, space, distro, ground.image.tag, str(subnet), mirror, hosts)
+
+
+def _host(space: Space, subnet: Subnet, number: int) -> LabHost:
+    name = f"gpu{number:02d}"
+    return LabHost(name, str(subnet[FIRST + number]), f"{space.id}-{name}")
+
+
+def _boot(lab: Lab, say: Say) -> None:
+    images = _images(lab)
+    missing = [host for host in lab.hosts if images.get(host.name) != lab.image]
+    if not missing:
+        return
+    with step(say, f"booting {', '.join(host.name for host in missing)}"):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda host: boot(lab.engine, lab.space, host, lab.image), missing))
+        with ThreadPoolExecutor(len(missing)) as pool:
+            list(pool.map(lambda host: wait_up(lab.engine, host), missing))
+
+
+def _images(lab: Lab) -> dict[str, str]:
+    """Return the image of each host that runs; one that does not run is as good as none."""
+    template = f'{{{{.Label "{LABEL}.host"}}}} {{{{.Image}}}}'
+    ps = ("ps", "--filter", f"label={lab.space.label}", "--format", template)
+    return dict(line.split() for line in lab.engine.lines(*ps) if not line.startswith(" "))
+
+
+def _states(lab: Lab) -> dict[str, str]:
+    ps = (
+        "ps",
+        "--all",
+        "--filter",
+        f"label={lab.space.label}",
+        "--format",
+        "{{.Names}} {{.State}}",
+    )
+    pairs = (line.split() for line in lab.engine.lines(*ps))
+    return {name.removeprefix(f"{lab.space.id}-"): state for name, state in pairs}
+
+
+def _remove(engine: Engine, space: Space) -> None:
+    containers = engine.lines("ps", "--all", "--quiet", "--filter", f"label={space.label}")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda id_: engine("rm", "--force", "--volumes", id_), containers))
+    engine("network", "rm", space.id, check=False)
+
+
+def _refuse_other_labs(engine: Engine) -> None:
+    others = engine.lines("ps", "--filter", f"label={LABEL}", "--format", "{{.Names}}")
+    if others:
+        raise LabError(
+            f"another lab still runs on this engine: {', '.join(others)}",
+            remedy="Run `inv lab.down` in its checkout first.",
+        )

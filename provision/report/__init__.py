@@ -1,0 +1,1 @@
+"""What operators and programs read: the one user of rich."""

@@ -1,0 +1,107 @@
+"""The JSON file of which we own some keys and leave all others as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final
+
+from pydantic import Field
+
+from provision.state.kinds.paths import Rights, content_or_digest, digest, parse_stat, write
+from provision.state.resource import Command, Resource, State
+from provision.state.shell import quote
+
+_LIMIT: Final = 1 << 20  # bytes; a configuration file larger than this is not one
+_TEXT: Final = "(text)"
+"""State key of the whole file as probed: carried for the merge, never compared."""
+
+
+class JsonFile(Resource):
+    """A JSON object at the absolute path `name`, holding at least the keys of `merge`."""
+
+    kind: ClassVar[str] = "json_file"
+
+    merge: Mapping[str, Any] = Field(default_factory=dict)
+    """Nested keys to set; mappings are merged, everything else is replaced."""
+    mode: str = "0644"
+    """Mode of a file that did not exist; an existing one keeps its own."""
+
+    def probe(self) -> str:
+        """Read the file."""
+        return f"probe_path {quote(self.name)} {_LIMIT}"
+
+    def actual(self, output: str) -> State | None:
+        """Return the values of our own keys, dotted; invalid JSON is an error, not an absence."""
+        stat, rest = parse_stat(output)
+        text = content_or_digest(stat, rest, _LIMIT)
+        found = _flat(_parse(text))
+        ours = _flat(self.merge)
+        state: dict[str, str | int | bool] = {key: found[key] for key in ours if key in found}
+        return state | {_TEXT: text, "mode": stat.mode, "owner": stat.owner, "group": stat.group}
+
+    def expected(self) -> State | None:
+        """Want our own keys."""
+        return _flat(self.merge)
+
+    def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
+        """Merge our keys into the text that was probed and replace the file."""
+        del changed
+        if actual is None:
+            text = json.dumps(self.merge, indent=4) + "\n"
+            return [write(self.name, text, "absent", Rights(self.mode))]
+        probed = str(actual[_TEXT])
+        text = json.dumps(_merged(_parse(probed), self.merge), indent=4, ensure_ascii=False) + "\n"
+        rights = Rights(*(str(actual[key]) for key in ("mode", "owner", "group")))
+        return [write(self.name, text, digest(probed), rights)]
+
+    def joins(self, other: Resource) -> bool:
+        """Allow another role to own other keys of the same file."""
+        return isinstance(other, JsonFile) and not _flat(self.merge).keys() & _flat(other.merge)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    try:
+        value = json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"invalid JSON at line {error.lineno} column {error.colno}: {error.msg}"
+        ) from error
+    if not isinstance(value, dict):
+        raise ValueError("the file holds no JSON object")  # noqa: TRY004  bad data, not a bug
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the key '{twice}' stands there twice")
+    return dict(pairs)
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | bool]:
+    return dict(_leaves(value, prefix))
+
+
+def _leaves(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | int | bool]]:
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from _leaves(item, f"{prefix}{key}.")
+        elif isinstance(item, str | int):
+            yield f"{prefix}{key}", item
+        else:
+            yield f"{prefix}{key}", json.dumps(item, sort_keys=True)
+
+
+def _merged(base: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in ours.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged

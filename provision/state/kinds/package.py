@@ -1,0 +1,122 @@
+"""The package (apt): installed, at which version, held or not; neighbours go in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import ClassVar, Final
+
+from provision.state.resource import Command, Difference, Resource, State
+from provision.state.shell import quote
+
+_FORMAT: Final = r"${db:Status-Abbrev}|${Version}\n"
+_TIMEOUT: Final = 1800  # seconds: a slow mirror, not a hung one
+
+
+class Package(Resource):
+    """The Debian package `name`."""
+
+    kind: ClassVar[str] = "package"
+    disturbs: ClassVar[str] = "runs package scripts"
+
+    present: bool = True
+    version: str | None = None
+    """Exact version or a pattern such as `5:28.*`; None = any, and no upgrade."""
+    hold: bool = False
+    """Keep `apt upgrade` from moving it; a hold that somebody else set is left alone."""
+    lock_timeout: int = 300
+    """Seconds to wait for another apt or dpkg to finish."""
+
+    def probe(self) -> str:
+        """Ask dpkg; a package of which only configuration files are left counts as absent."""
+        return (
+            f"probe_package=$(dpkg-query -W -f='{_FORMAT}' {quote(self.name)} 2>/dev/null)"
+            " || [ $? -eq 1 ] || { dpkg-query -W >/dev/null; return 2; }\n"
+            "case $probe_package in ''|?c*|?n*) return 1 ;; esac\n"
+            "printf '%s\\n' \"$probe_package\""
+        )
+
+    def actual(self, output: str) -> State | None:
+        """Parse status and version; a version that fits the wanted pattern reads as the pattern."""
+        status, separator, version = output.strip().partition("|")
+        if not separator:
+            raise ValueError(f"unexpected answer {output.strip()!r}")
+        if self.version and fnmatchcase(version, self.version):
+            version = self.version
+        return {
+            "installed": status[1:2] == "i",
+            "version": version,
+            "hold": status[:1] == "h",
+        }
+
+    def expected(self) -> State | None:
+        """Want it installed, and version and hold where they are stated."""
+        if not self.present:
+            return None
+        state: dict[str, str | int | bool] = {"installed": True}
+        if self.version:
+            state["version"] = self.version
+        if self.hold:
+            state["hold"] = True
+        return state
+
+    def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
+        """Do what `apply_together` does, for one."""
+        return self.apply_together([Difference(self, actual, changed)])
+
+    @classmethod
+    def apply_together(cls, differences: Sequence[Difference]) -> list[Command]:
+        """Install and remove all neighbours in one transaction, so that apt solves them as one."""
+        specs, held, lock_timeout = [], [], 0
+        for resource, _, changed in differences:
+            if not isinstance(resource, Package):
+                raise TypeError(resource.id)
+            lock_timeout = max(lock_timeout, resource.lock_timeout)
+            if resource.hold:
+                held.append(resource.name)
+            if changed != {"hold"}:
+                specs.append(resource._spec)  # noqa: SLF001  of our own class
+        commands = []
+        if specs:
+            commands.append(_install(specs, lock_timeout))
+        if held:
+            script = f"apt-mark hold {' '.join(map(quote, held))}"
+            commands.append(Command(title=f"hold {', '.join(held)}", script=script))
+        return commands
+
+    def fears(self, actual: State | None, changed: frozenset[str]) -> tuple[str, ...]:
+        """Name removals and moves of what is installed."""
+        if not self.present:
+            return ("removes a package",)
+        if actual is not None and "version" in changed:
+            return (f"replaces version {actual['version']}",)
+        return ()
+
+    @property
+    def _spec(self) -> str:
+        if not self.present:
+            return f"{self.name}-"
+        return f"{self.name}={self.version}" if self.version else self.name
+
+
+def _install(specs: list[str], lock_timeout: int) -> Command:
+    names = " ".join(map(quote, specs))
+    pinned = " --allow-downgrades" if any("=" in spec for spec in specs) else ""
+    install = (
+        f"apt_get install --no-install-recommends --allow-change-held-packages{pinned} {names}"
+    )
+    script = (
+        f"LOCK_TIMEOUT={lock_timeout}\n"
+        # A run that was killed leaves dpkg half-way; nothing can be installed before that is ended.
+        '[ -z "$(dpkg --audit)" ] || DEBIAN_FRONTEND=noninteractive dpkg --configure -a\n'
+        "apt_lists_fresh || apt_update\n"
+        f"{install}"
+    )
+    removed = [spec[:-1] for spec in specs if spec.endswith("-")]
+    installed = [spec for spec in specs if not spec.endswith("-")]
+    title = "; ".join(
+        f"{verb} {', '.join(some)}"
+        for verb, some in (("remove", removed), ("install", installed))
+        if some
+    )
+    return Command(title=title, script=script, shown=install, timeout=_TIMEOUT + lock_timeout)

@@ -1,0 +1,70 @@
+"""What the kinds that stand for a path share: `probe_path`'s answer and how a file is written."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import StringConstraints
+
+from provision.state.resource import Command
+from provision.state.shell import literal, quote
+
+SHOWN_BYTES: Final = 65536
+"""Files up to this size travel with the probe, so that a diff can be shown."""
+
+OctalMode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
+_FIELDS: Final = 5
+
+
+class Stat(NamedTuple):
+    """What `probe_path` says of a path."""
+
+    type: str
+    mode: str
+    owner: str
+    group: str
+    size: int
+
+
+def parse_stat(output: str) -> tuple[Stat, str]:
+    """Split `probe_path`'s answer into the stat line and the text (or its sha256) behind it."""
+    line, _, rest = output.partition("\n")
+    fields = line.split("|")
+    if len(fields) != _FIELDS:
+        raise ValueError(f"unexpected answer {line!r}")
+    kind, mode, owner, group, size = fields
+    return Stat(kind.replace("regular empty file", "regular file"), f"{mode:0>4}", owner, group, int(size)), rest  # fmt: skip
+
+
+def content_or_digest(stat: Stat, rest: str, limit: int) -> str:
+    """Return a file's text, or `sha256:…` where it is larger than `limit` bytes."""
+    if stat.type != "regular file":
+        raise ValueError(f"a {stat.type} is in the way of the file")
+    return f"sha256:{rest.split(maxsplit=1)[0]}" if stat.size > limit else rest
+
+
+def digest(content: str) -> str:
+    """Return the sha256 that stands for `content`, or the one that it already is."""
+    if content.startswith("sha256:"):
+        return content.removeprefix("sha256:")
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class Rights(NamedTuple):
+    """Who may do what with a file."""
+
+    mode: str = "0644"
+    owner: str = "root"
+    group: str = "root"
+
+
+def write(path: str, content: str, probed: str, rights: Rights = Rights()) -> Command:  # noqa: B008
+    """Return the command that replaces a file in one step, if its sha256 still is `probed`."""
+    data = content.encode("utf-8", "surrogateescape")
+    target = f"write_file {quote(path)} {' '.join(map(quote, rights))} {probed}"
+    return Command(
+        title=f"write {path}",
+        script=f"{literal(data)} | {target}",
+        shown=f"{target}   # {len(data)} bytes on stdin",
+    )

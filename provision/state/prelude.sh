@@ -1,0 +1,87 @@
+# Functions that probes and commands share. POSIX sh and coreutils; see the callers for meaning.
+
+probe_path() { # PATH [MAX_BYTES]: "type|mode|owner|group|size", then the text if it is small enough
+    probe_path_stat=$(stat -L -c '%F|%a|%U|%G|%s' -- "$1" 2>&1) || case $probe_path_stat in
+        *'No such file or directory') return 1 ;;
+        *) printf '%s\n' "$probe_path_stat" >&2; return 2 ;;
+    esac
+    printf '%s\n' "$probe_path_stat"
+    case $probe_path_stat in
+        regular*) [ "${probe_path_stat##*|}" -gt "${2:-0}" ] && sha256sum <"$1" || cat -- "$1" ;;
+    esac
+}
+
+write_file() { # PATH MODE OWNER GROUP SHA256|absent: stdin replaces the file, if it is still as probed
+    write_file_path=$(readlink -f -- "$1") || return
+    write_file_new=$write_file_path.provision-new
+    write_file_now=absent
+    [ ! -e "$write_file_path" ] || write_file_now=$(sha256sum <"$write_file_path" | cut -d' ' -f1)
+    if [ "$write_file_now" != "$5" ]; then
+        echo "provision: $1 is no longer what was probed" >&2
+        return 1
+    fi
+    (umask 077 && cat >"$write_file_new") || { rm -f -- "$write_file_new"; return 1; }
+    chown -- "$3:$4" "$write_file_new" && chmod -- "$2" "$write_file_new" &&
+        sync -- "$write_file_new" && mv -f -- "$write_file_new" "$write_file_path" &&
+        sync -- "${write_file_path%/*}/"
+}
+
+openpgp_dearmor() { # FILE: the binary keys in FILE, whether it is armored or not
+    if grep -q '^-----BEGIN PGP PUBLIC KEY BLOCK-----' "$1"; then
+        sed -e '1,/^[[:space:]]*$/d' -e '/^=/d' -e '/^-----END/,$d' "$1" | tr -d '\r' | base64 -d
+    else
+        cat -- "$1"
+    fi
+}
+
+openpgp_fingerprints() { # FILE (binary): the fingerprint of every primary key in it (RFC 4880, 12.2)
+    openpgp_at=0
+    openpgp_size=$(wc -c <"$1")
+    while [ "$openpgp_at" -lt "$openpgp_size" ]; do
+        openpgp_file=$1
+        # shellcheck disable=SC2046  # six numbers, split on purpose
+        set -- "$1" $(od -An -v -tu1 -j"$openpgp_at" -N6 "$1") 0 0 0 0 0 0
+        if [ $(($2 & 64)) -ne 0 ]; then
+            openpgp_tag=$(($2 & 63))
+            if [ "$3" -lt 192 ]; then openpgp_head=2 openpgp_body=$3
+            elif [ "$3" -lt 224 ]; then openpgp_head=3 openpgp_body=$(((($3 - 192) << 8) + $4 + 192))
+            else openpgp_head=6 openpgp_body=$((($4 << 24) + ($5 << 16) + ($6 << 8) + $7)); fi
+        else
+            openpgp_tag=$((($2 >> 2) & 15))
+            case $(($2 & 3)) in
+                0) openpgp_head=2 openpgp_body=$3 ;;
+                1) openpgp_head=3 openpgp_body=$((($3 << 8) + $4)) ;;
+                *) openpgp_head=5 openpgp_body=$((($3 << 24) + ($4 << 16) + ($5 << 8) + $6)) ;;
+            esac
+        fi
+        if [ $(($2 & 128)) -eq 0 ]; then echo "provision: not an OpenPGP key" >&2; return 2; fi
+        if [ "$openpgp_tag" -eq 6 ]; then
+            {
+                printf "\\231\\$(printf %03o $((openpgp_body >> 8)))\\$(printf %03o $((openpgp_body & 255)))"
+                tail -c +$((openpgp_at + openpgp_head + 1)) "$1" | head -c "$openpgp_body"
+            } | sha1sum | cut -d' ' -f1 | tr a-f A-F
+        fi
+        openpgp_at=$((openpgp_at + openpgp_head + openpgp_body))
+        set -- "$openpgp_file"
+    done
+}
+
+apt_get() { # apt-get that asks nothing, keeps the host's configuration and waits LOCK_TIMEOUT for the lock
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l timeout -k 10 "${APT_TIMEOUT:-1800}" \
+        apt-get -q -y -o DPkg::Lock::Timeout="${LOCK_TIMEOUT:-300}" -o DPkg::Use-Pty=0 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
+}
+
+apt_update() { # [SOURCES_FILE]: refresh all lists or those of one file; a warning is a failure
+    if [ $# -gt 0 ]; then
+        set -- -o Dir::Etc::sourcelist="$1" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0
+    fi
+    apt_log=$(apt_get "$@" update 2>&1) || { printf '%s\n' "$apt_log"; return 100; }
+    printf '%s\n' "$apt_log"
+    ! printf '%s\n' "$apt_log" | grep -Eq '^(W: (Failed to fetch|Some index files failed)|Err:|E:)'
+}
+
+apt_lists_fresh() { # succeed when some list is younger than a day
+    [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_*Release' -mmin -1440 2>/dev/null | head -n 1)" ]
+}

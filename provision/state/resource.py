@@ -1,0 +1,123 @@
+"""The contract of one piece of host state: how it is probed, judged and changed.
+
+Nothing here touches a host: probes and commands are text, and somebody else carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+State = Mapping[str, str | int | bool]
+"""Flat facts about a resource; `None` in place of a State means that it is absent."""
+
+
+class Command(BaseModel):
+    """One step that changes a host: POSIX sh, run by root, with `prelude.sh` at hand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    """What the step does, in the imperative: `install docker-ce`."""
+    script: str
+    """The sh text. It fails by its exit status and runs under `set -e`."""
+    shown: str = ""
+    """What `--show-commands` prints instead of the script, where that is long or secret."""
+    timeout: int = 300
+    """Seconds without an end after which the step counts as failed."""
+
+
+class Handler(BaseModel):
+    """A command that belongs to a resource and runs once, after every change that notified it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resource: str
+    """Id of the resource; a handler of a resource that is not active yet has nothing to do."""
+    verb: str
+    command: Command
+    fear: str = ""
+    """Why an operator would want to know before: `restarts Docker`."""
+
+    @property
+    def id(self) -> str:
+        """Return `kind:name:verb`, by which the handler is known on a host."""
+        return f"{self.resource}:{self.verb}"
+
+
+class Difference(NamedTuple):
+    """One resource that is not as expected: its actual state and the names of what differs."""
+
+    resource: Resource
+    actual: State | None
+    changed: frozenset[str]
+
+
+class Resource(BaseModel):
+    """One piece of host state, described by four pure methods."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+    disturbs: ClassVar[str] = ""
+    """What a change does that can harm running containers: `runs package scripts`."""
+
+    name: str
+    notify: tuple[Handler, ...] = ()
+    """Handlers that run when this resource was changed."""
+    after: tuple[str, ...] = ()
+    """Ids whose change may change this resource too: then its row says `may change`."""
+
+    @property
+    def id(self) -> str:
+        """Return `kind:name`."""
+        return f"{self.kind}:{self.name}"
+
+    def probe(self) -> str:
+        """Return read-only sh: exit 0 present, 1 absent, anything else is an error."""
+        raise NotImplementedError
+
+    def actual(self, output: str) -> State | None:
+        """Parse what the probe printed (exit status 0); `ValueError` when it makes no sense."""
+        raise NotImplementedError
+
+    def expected(self) -> State | None:
+        """Return the wanted state; only its keys are compared."""
+        raise NotImplementedError
+
+    def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
+        """Return the commands that lead from `actual` to the expected state."""
+        raise NotImplementedError
+
+    def fears(self, actual: State | None, changed: frozenset[str]) -> tuple[str, ...]:
+        """Say what an operator would fear about this change; mostly nothing."""
+        del actual, changed
+        return ()
+
+    @property
+    def secret(self) -> frozenset[str]:
+        """Name the state keys whose values are never shown."""
+        return frozenset()
+
+    @classmethod
+    def apply_together(cls, differences: Sequence[Difference]) -> list[Command]:
+        """Return the commands for neighbours of one kind; a kind may do better than one by one."""
+        return [
+            command
+            for resource, actual, changed in differences
+            for command in resource.apply(actual, changed)
+        ]
+
+    def joins(self, other: Resource) -> bool:
+        """Say whether `other`, of the same id but another role, does not contradict this one."""
+        return self.model_copy(update={"notify": (), "after": ()}) == other.model_copy(
+            update={"notify": (), "after": ()}
+        )
+
+
+def diff(actual: State | None, expected: State | None) -> frozenset[str]:
+    """Return the names of what differs; `present` when one of the two does not exist."""
+    if actual is None or expected is None:
+        return frozenset() if actual is expected else frozenset({"present"})
+    return frozenset(key for key, value in expected.items() if actual.get(key) != value)

@@ -1,0 +1,44 @@
+"""What makes many fragments one sh script: the prelude, one function, frames around each part."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from functools import cache
+from importlib.resources import files
+from shlex import quote
+
+__all__ = ["framed", "literal", "nonce", "prelude", "quote"]
+
+
+@cache
+def prelude() -> str:
+    """Return the functions that probes and commands share."""
+    text = files("provision.state").joinpath("prelude.sh").read_text(encoding="utf-8")
+    return "".join(
+        line for line in text.splitlines(keepends=True) if not line.startswith("#")
+    ).strip()
+
+
+def nonce() -> str:
+    """Return a word that no output can contain by chance or by guessing."""
+    return f"@{secrets.token_hex(12)}"
+
+
+def framed(body: str, *, environment: str = "") -> str:
+    """Wrap `body` into one function called on the last line.
+
+    A script that arrives only in part then runs nothing, and no child can read the rest of it.
+    """
+    return (
+        "provision_main() {\n"
+        "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        f"{environment}{prelude()}\n{body}\n}}\n"
+        "provision_main </dev/null\n"
+    )
+
+
+def literal(content: bytes) -> str:
+    """Return sh that prints `content` exactly; only the shell itself ever holds it."""
+    encoded = base64.b64encode(content).decode()
+    return f"printf %s {encoded or repr('')} | base64 -d"

@@ -1,0 +1,37 @@
+"""What every host needs before anything else: apt that works, and a driver that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from provision.facts import Facts
+from provision.inventory.schema import Host
+from provision.state.kinds.file import File
+from provision.state.kinds.package import Package
+from provision.state.resource import Resource
+from provision.state.role import Role
+
+
+class Base(Role):
+    """Packages, the apt proxy, and no unattended upgrade of the NVIDIA driver."""
+
+    packages: tuple[str, ...] = ("ca-certificates",)
+    """Packages that every host gets from its own distribution."""
+    keep_driver: bool = True
+    """Exclude the NVIDIA driver from unattended upgrades: they replace its libraries under a loaded
+    kernel module, and no new container gets a GPU until the next boot."""
+
+    def resources(self, host: Host, facts: Facts) -> Iterator[Resource]:
+        """Yield apt's configuration first: the packages come through it."""
+        yield File(
+            name="/etc/apt/apt.conf.d/80-provision-proxy",
+            content=self.render("apt-proxy.conf.j2", proxies=host.proxies),
+            present=host.proxies.apt is not None,
+        )
+        yield File(
+            name="/etc/apt/apt.conf.d/52-provision-nvidia",
+            content=self.render("keep-driver.conf.j2"),
+            present=self.keep_driver and facts.nvidia_driver_installed,
+        )
+        for name in self.packages:
+            yield Package(name=name, lock_timeout=self.lock_timeout)
