@@ -15,7 +15,7 @@ _INSTALL: Final = (
 
 def check_driver(facts: Facts, gpus: int | None) -> list[Finding]:
     """Judge the driver of a host that needs one; `gpus` is what the inventory declares."""
-    if "driver" in facts.unknown or facts.driver is None:
+    if {"driver", "gpus"} & set(facts.unknown) or facts.driver is None:
         return [
             _fail(
                 "nvidia-smi gave no answer in time",

@@ -27,4 +27,13 @@ def check_system(facts: Facts) -> list[Finding]:
                 remedy="Debian 12 and 13 and Ubuntu 22.04 and newer are.",
             )
         )
+    if "docker" in facts.unknown:  # it must not be taken for absent, and be replaced
+        findings.append(
+            Finding(
+                check="system",
+                level="fail",
+                message="docker info gave no answer that makes sense in time",
+                remedy="Look at `systemctl status docker` and `journalctl -u docker` on the host.",
+            )
+        )
     return findings

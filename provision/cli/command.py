@@ -85,7 +85,7 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
         return task(
             auto_shortflags=False,
             help={name: text for name, text in _HELP.items() if name in known},
-            iterable=sorted(_REPEATABLE & known),
+            iterable=sorted(_REPEATABLE & set(names)),
             **settings,
         )(body)
 
@@ -94,7 +94,10 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
 
 def _parameters(names: list[str], own: list[Parameter]) -> list[Parameter]:
     """Return the parameters from which Invoke makes the task's flags."""
-    defaults = {field.name: field.default for field in fields(Options)}
+    # Invoke takes an option's kind from its default, and repeats only what is a list.
+    defaults: dict[str, Any] = {
+        field.name: [] if field.name in _REPEATABLE else field.default for field in fields(Options)
+    }
     kind = Parameter.POSITIONAL_OR_KEYWORD
     shared = [Parameter(name, kind, default=defaults[name]) for name in names]
     return [Parameter("context", kind), *(item.replace(kind=kind) for item in own), *shared]

@@ -28,8 +28,10 @@ _SECTIONS: Final[Mapping[str, str]] = {
     "[ -r /sys/module/nvidia/version ] && echo module $(cat /sys/module/nvidia/version); "
     "if command -v nvidia-smi >/dev/null; then nvidia-smi --version 2>&1; "
     'nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1; echo "status $?"; fi',
-    "gpus": "command -v nvidia-smi >/dev/null && nvidia-smi --format=csv,noheader,nounits"
-    " --query-gpu=index,uuid,name,memory.total,compute_cap,pci.bus_id",
+    # One field that an old nvidia-smi does not know makes it refuse all of them.
+    "gpus": "command -v nvidia-smi >/dev/null && for fields in pci.bus_id,compute_cap pci.bus_id; "
+    "do nvidia-smi --format=csv,noheader,nounits"
+    ' --query-gpu=index,uuid,name,memory.total,"$fields" && break; done',
     "docker": "command -v docker >/dev/null && docker info --format "
     "'engine|{{.ServerVersion}}|{{.DockerRootDir}}|{{.CgroupDriver}}|{{.ContainersRunning}}"
     "{{range $name, $runtime := .Runtimes}}|{{$name}}{{end}}'; "
@@ -140,7 +142,9 @@ def _driver(text: str) -> dict[str, Any]:
     """Judge the driver by its two halves and by nvidia-smi's exit status."""
     module = re.search(r"^module (\S+)|Kernel Module(?: for \S+)?\s+(\d[\d.]+)", text, re.MULTILINE)
     loaded = (module[1] or module[2]) if module else None
-    library = re.search(r"NVIDIA-SMI version\s*:\s*(\S+)", text)
+    library = re.search(
+        r"(?:NVIDIA-SMI version\s*|NVML library version): *(\S+)", text
+    ) or re.search(r"NVML (?:library )?version\s*:\s*(\S+)", text)
     cuda = re.search(r"CUDA Version\s*:\s*(\d+\.\d+)", text)
     status = re.search(r"^status (\d+)$", text, re.MULTILINE)
     failed = status is not None and status[1] != "0"
@@ -175,7 +179,7 @@ def _gpus(text: str) -> dict[str, Any]:
     gpus = []
     for line in text.splitlines():
         fields = [field.strip() for field in line.split(",")]
-        if len(fields) != 6 or not fields[0].isdigit():  # noqa: PLR2004  the six that were asked
+        if len(fields) not in {5, 6} or not fields[0].isdigit():  # what was asked, nothing else
             continue
         gpus.append(
             GPU(
@@ -183,10 +187,12 @@ def _gpus(text: str) -> dict[str, Any]:
                 uuid=fields[1],
                 name=fields[2],
                 memory_mib=int(fields[3]) if fields[3].isdigit() else None,
-                compute_capability=fields[4],
-                bus_id=fields[5],
+                bus_id=fields[4],
+                compute_capability="".join(fields[5:]),
             )
         )
+    if text and not gpus and not _FAILURE.search(text):
+        raise ValueError("neither GPUs nor a reason why there are none")
     return {"gpus": tuple(gpus)}
 
 
@@ -197,6 +203,7 @@ def _docker(text: str) -> dict[str, Any]:
     _, version, *rest = answer.split("|")
     if not version:
         return {}
+    int(version.partition(".")[0])  # a version without a number is no answer
     root, driver, running, *runtimes = rest
     return {
         "docker": Docker(

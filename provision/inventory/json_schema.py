@@ -15,6 +15,12 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _NAME: Final = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _NAMES: Final = r"^[A-Za-z0-9_.\[\]:-]+$"  # with ranges
 _RANGE: Final = r"\[[0-9]+:[0-9]+\]"
+_MEMBERS: Final = {
+    "type": "array",
+    "items": {"type": "string"},
+    "title": "Hosts",
+    "description": "Names, ranges (gpu[01:16]) or patterns (gpu*) of hosts.",
+}
 
 
 def json_schema(roles: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
@@ -25,35 +31,31 @@ def json_schema(roles: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     """
     definitions: dict[str, Any] = {}
     settings = _properties(roles, definitions)
-    names: dict[str, Any] = {"type": "array", "items": {"enum": sorted(roles)}, "title": "Roles"}
-    ordered = {**names, "description": "Roles to apply, in order."}
-    extra = {**names, "description": "Roles after those of its groups."}
+    known = {"type": "array", "items": {"enum": sorted(roles)}, "title": "Roles"}
+    own = {"roles": {**known, "description": "Roles after those of its groups."}}
     group = {
-        "hosts": {
-            "type": "array",
-            "items": {"type": "string"},
-            "title": "Hosts",
-            "description": "Names, ranges (gpu[01:16]) or patterns (gpu*) of hosts.",
-        },
-        "roles": ordered,
+        "hosts": _MEMBERS,
+        "roles": {**known, "description": "Roles to apply, in order."},
         "vars": _mapping("Vars", "Settings of the hosts of this group.", settings),
     }
-    host = _mapping("Host", "Settings of this host alone.", {**settings, "roles": extra})
-    top = {
+    parts = {
         "vars": _mapping("Vars", "Settings of every host.", settings),
-        "groups": _named("Groups", "Hosts with common roles and settings.", _NAME, group),
-        "hosts": {
-            **_named("Hosts", "Every host: a name, or a range such as gpu[01:16].", _NAMES, {}),
-            "additionalProperties": host,
-        },
+        "groups": _named(
+            "Groups", _NAME, _mapping("Group", "Hosts with common roles and settings.", group)
+        ),
+        "hosts": _named(
+            "Hosts",
+            _NAMES,
+            _mapping(
+                "Host",
+                "Settings of this host, or of each host of a range such as gpu[01:16].",
+                {**settings, **own},
+            ),
+        ),
     }
-    return {
-        "$schema": _DIALECT,
-        **_mapping("Inventory", "Hosts, their groups and their settings.", top),
-        "type": "object",
-        "required": ["hosts"],
-        "$defs": definitions,
-    }
+    top = _mapping("Inventory", "Hosts, their groups and their settings.", parts)
+    required = {"type": "object", "required": ["hosts"]}
+    return {"$schema": _DIALECT, **top, **required, "$defs": definitions}
 
 
 def _properties(
@@ -113,13 +115,11 @@ def _mapping(title: str, description: str, properties: dict[str, Any]) -> dict[s
     }
 
 
-def _named(
-    title: str, description: str, pattern: str, properties: dict[str, Any]
-) -> dict[str, Any]:
+def _named(title: str, pattern: str, item: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": title,
-        "description": description,
+        "description": f"{title} by name.",
         "type": ["object", "null"],
         "propertyNames": {"pattern": pattern},
-        "additionalProperties": _mapping(title.removesuffix("s"), description, properties),
+        "additionalProperties": item,
     }

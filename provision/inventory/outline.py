@@ -27,7 +27,6 @@ class GroupEntry:
     """A group as the file writes it."""
 
     name: str
-    line: int
     hosts: frozenset[str]
     roles: tuple[str, ...]
     layer: Layer
@@ -93,12 +92,7 @@ class _Reader:
         entries = []
         ranged = "[" in key
         for index, name in enumerate(names):
-            if not NAME.fullmatch(name):
-                self.problems.add(
-                    body.line,
-                    f"hosts.{key}: {name!r} is no host name",
-                    "Write letters, digits, dots, dashes and underscores.",
-                )
+            if not self.check_name(name, "host", f"hosts.{key}", body.line):
                 break
             own = self.stepped(body, index, len(names), f"hosts.{key}") if ranged else body
             entries.append(
@@ -131,28 +125,29 @@ class _Reader:
         found = {}
         for name, body in self.mapping(node, "groups", None).items():
             prefix = f"groups.{name}"
-            if not NAME.fullmatch(name):
-                self.problems.add(
-                    body.line,
-                    f"{prefix}: {name!r} is no group name",
-                    "Write letters, digits, dots, dashes and underscores.",
-                )
+            self.check_name(name, "group", prefix, body.line)
             if name in hosts:
-                self.problems.add(
-                    body.line,
-                    f"{prefix}: the host of line {hosts[name].line} has this name, too",
-                    "Rename the group.",
-                )
+                what = f"the host of line {hosts[name].line} has this name, too"
+                self.problems.add(body.line, f"{prefix}: {what}", "Rename the group.")
             parts = self.mapping(body, prefix, ("hosts", "roles", "vars"))
             settings = self.settings(parts.get("vars"), f"{prefix}.vars", ())
             found[name] = GroupEntry(
                 name,
-                body.line,
                 self.members(parts.get("hosts"), f"{prefix}.hosts", hosts),
                 self.role_list(body, prefix),
                 layer(f"group {name}", f"{prefix}.vars", settings),
             )
         return found
+
+    def check_name(self, name: str, kind: str, prefix: str, line: int) -> bool:
+        if NAME.fullmatch(name):
+            return True
+        self.problems.add(
+            line,
+            f"{prefix}: {name!r} is no {kind} name",
+            "Write letters, digits, dots, dashes and underscores.",
+        )
+        return False
 
     def members(self, node: Node | None, prefix: str, hosts: Collection[str]) -> frozenset[str]:
         found: set[str] = set()

@@ -70,16 +70,7 @@ class Validator:
         settings = self._model(Settings, own)
         if isinstance(settings, list):
             self._explain(settings, _Block(Settings, (), entry, layers))
-        variables = {}
-        for role in dict.fromkeys((*roles, *values)):
-            if role not in self.models or role in SETTINGS:
-                continue
-            model = self.models[role]
-            found = self._model(model, values.get(role, _NOTHING))
-            if isinstance(found, list):
-                self._explain(found, _Block(model, (role,), entry, layers, role in roles))
-            elif role in roles:
-                variables[role] = found
+        variables = self._variables(entry, layers, values, roles)
         if not isinstance(settings, Settings):
             return None
         return Host(
@@ -102,6 +93,26 @@ class Validator:
                 f"hosts.{first.name}.{name}: missing{others}",
                 f"Set it in vars, in a group or on the host: the role {role} needs it.",
             )
+
+    def _variables(
+        self,
+        entry: HostEntry,
+        layers: Sequence[Layer],
+        values: dict[str, Any],
+        roles: tuple[str, ...],
+    ) -> dict[str, BaseModel]:
+        """Return the variables of `roles`; those of other roles are only validated."""
+        found = {}
+        for role in dict.fromkeys((*roles, *values)):
+            if role not in self.models or role in SETTINGS:
+                continue
+            model = self.models[role]
+            judged = self._model(model, values.get(role, _NOTHING))
+            if isinstance(judged, list):
+                self._explain(judged, _Block(model, (role,), entry, layers, role in roles))
+            elif role in roles:
+                found[role] = judged
+        return found
 
     def _model(
         self, model: type[BaseModel], values: dict[str, Any]

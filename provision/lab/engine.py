@@ -71,6 +71,7 @@ def stop_engine(say: Say) -> None:
     """Stop the private engine, if it runs; the machine's own is never touched."""
     pid = _daemon_pid()
     if pid is None:
+        _unmount_data()
         return
     with step(say, "stopping the private Docker Engine"):
         run(as_root(["kill", f"-{signal.SIGTERM.value}", str(pid)]), check=False)
@@ -79,6 +80,14 @@ def stop_engine(say: Say) -> None:
             if time.monotonic() > ends:
                 raise LabError(f"dockerd {pid} does not stop", where=str(_folder()))
             time.sleep(0.1)
+    _unmount_data()
+
+
+def _unmount_data() -> None:
+    """Undo the mount that a Docker Engine leaves on its data when it dies."""
+    data = str(_folder() / "data")
+    while run(["mountpoint", "-q", data], check=False).returncode == 0:
+        run(as_root(["umount", "--lazy", data]))
 
 
 def _folder() -> Path:

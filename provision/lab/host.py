@@ -73,7 +73,7 @@ def boot(engine: Engine, space: Space, host: LabHost, image: str) -> None:
 def wait_up(engine: Engine, host: LabHost, timeout: float = BOOT_TIMEOUT) -> None:
     """Wait until systemd has done booting, sshd with it; a knock at sshd would stand in its log."""
     ends = time.monotonic() + timeout
-    script = "systemctl is-system-running --wait; systemctl is-active ssh >&2"
+    script = "timeout 10 systemctl is-system-running --wait; systemctl is-active ssh >&2"
     while True:
         seen = engine("exec", host.container, "/bin/sh", "-c", script, check=False)
         if seen.stdout.strip() in {"running", "degraded"} and seen.stderr.strip() == "active":

@@ -73,7 +73,7 @@ def _bootstrap(engine: Engine, distro: str, tag: str) -> None:
     ]
     log = cache() / "images" / f"{distro}.log"
     try:
-        pipe(as_root(argv), engine.command("import", "-", tag), log)
+        import_tar(engine, as_root(argv), tag, log)
     except LabError as error:
         raise LabError(
             error.what,
@@ -109,8 +109,18 @@ def _container(engine: Engine, image: str, *argv: str) -> Iterator[str]:
 def import_tree(engine: Engine, tree: Path, tag: str, command: str) -> None:
     """Make an image of a folder, whose files it then holds as root's."""
     tar = ["tar", "-C", str(tree), "--numeric-owner", "--owner=0", "--group=0", "-c", "."]
-    changes = ("--change", f"CMD {command}")
-    pipe(tar, engine.command("import", *changes, "-", tag), cache() / "images" / "import.log")
+    import_tar(engine, tar, tag, cache() / "images" / "import.log", f"CMD {command}")
+
+
+def import_tar(engine: Engine, tar: list[str], tag: str, log: Path, change: str = "") -> None:
+    """Make an image of the tar that a command writes; half a tar never gets the tag."""
+    unproven = f"{tag}-unproven"
+    changes = ("--change", change) if change else ()
+    try:
+        pipe(tar, engine.command("import", *changes, "-", unproven), log)
+        engine("tag", unproven, tag)
+    finally:
+        engine("rmi", unproven, check=False)
 
 
 def has_image(engine: Engine, tag: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from provision.errors import LabError, nearest
@@ -48,6 +49,11 @@ class Lab:
     def key(self) -> Path:
         """The private key that the hosts' users let in."""
         return self.space.folder / "id_ed25519"
+
+    @property
+    def gateway(self) -> str:
+        """The address under which the hosts reach this machine; they reach nothing beyond it."""
+        return str(IPv4Network(self.subnet)[1])
 
     @property
     def docker_fingerprint(self) -> str:

@@ -48,6 +48,7 @@ def up(
     if not 1 <= hosts <= MOST_HOSTS:
         raise LabError(f"{hosts} hosts", remedy=f"Ask for 1 to {MOST_HOSTS}.")
     space = Space.of(name, directory or checkout())
+    _refuse_another_distro(space, distro)
     ground = prepare_ground(distro, say)
     with locked(space.folder):
         known = load(ground.engine, space)
@@ -159,8 +160,10 @@ def _host(space: Space, subnet: Subnet, number: int) -> LabHost:
 
 
 def _boot(lab: Lab, say: Say) -> None:
-    images = _images(lab)
-    missing = [host for host in lab.hosts if images.get(host.name) != lab.image]
+    running = _running(lab.engine, lab.space)
+    missing = [host for host in lab.hosts if host.name not in running]
+    if any(running.get(host.name, lab.image) != lab.image for host in lab.hosts):
+        say("lab: some hosts were made by an older recipe; `inv lab.down` and up renew them")
     if not missing:
         return
     with step(say, f"booting {', '.join(host.name for host in missing)}"):
@@ -170,11 +173,11 @@ def _boot(lab: Lab, say: Say) -> None:
             list(pool.map(lambda host: wait_up(lab.engine, host), missing))
 
 
-def _images(lab: Lab) -> dict[str, str]:
+def _running(engine: Engine, space: Space) -> dict[str, str]:
     """Return the image of each host that runs; one that does not run is as good as none."""
     template = f'{{{{.Label "{LABEL}.host"}}}} {{{{.Image}}}}'
-    ps = ("ps", "--filter", f"label={lab.space.label}", "--format", template)
-    return dict(line.split() for line in lab.engine.lines(*ps) if not line.startswith(" "))
+    ps = ("ps", "--filter", f"label={space.label}", "--format", template)
+    return dict(line.split() for line in engine.lines(*ps) if not line.startswith(" "))
 
 
 def _states(lab: Lab) -> dict[str, str]:
@@ -195,6 +198,18 @@ def _remove(engine: Engine, space: Space) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda id_: engine("rm", "--force", "--volumes", id_), containers))
     engine("network", "rm", space.id, check=False)
+
+
+def _refuse_another_distro(space: Space, distro: str) -> None:
+    engine = find_engine()
+    known = load(engine, space) if engine is not None else None
+    if known is None or known.distro == distro or not _running(known.engine, space):
+        return
+    raise LabError(
+        f"runs {known.distro}, not {distro}",
+        where=f"lab '{space.name}'",
+        remedy=f"Run `inv lab.down --name {space.name}` first.",
+    )
 
 
 def _refuse_other_labs(engine: Engine) -> None:

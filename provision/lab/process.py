@@ -73,7 +73,8 @@ def pipe(producer: Sequence[str], consumer: Sequence[str], log: Path) -> None:
 def failure(argv: Sequence[str], code: int, output: str) -> LabError:
     """Return the error of a command that ended with `code`, with the last lines it said."""
     tail = " / ".join(line.strip() for line in output.strip().splitlines()[-4:] if line.strip())
-    return LabError(f"exited {code}: {tail or 'no output'}", where=" ".join(argv[:6]))
+    words = [word for word in argv if not word.startswith("-")][:4]
+    return LabError(f"exited {code}: {tail or 'no output'}", where=" ".join(words))
 
 
 def as_root(argv: Sequence[str]) -> list[str]:

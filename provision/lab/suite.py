@@ -44,10 +44,12 @@ class Suite:
             f"{debian_mirror()} {self.codename} main\n"
         )
         with step(say, f"reading Debian's list of packages for {self.codename}"):
-            done = run([*self._apt_get("status"), "update", "-q"], check=False)
-        if done.returncode != 0:
-            sources.unlink()
+            done = run(
+                [*self._apt_get("status"), "update", "-q", "-oAPT::Update::Error-Mode=any"],
+                check=False,
+            )
         if done.returncode != 0 or not list((self.folder / "state/lists").glob("*Packages*")):
+            sources.unlink()
             raise LabError(
                 f"no packages of {self.codename} from {debian_mirror()}",
                 where="apt-get update",

@@ -10,40 +10,46 @@ from rich.text import Text
 
 from provision.fleet import Visit
 from provision.host.apply import Outcome
-from provision.report.plan import print_errors
 
 
 def print_outcomes(console: Console, visits: Sequence[Visit], outcomes: Sequence[Outcome]) -> None:
-    """Print one row a host, then one line for each failure."""
-    by_host = {outcome.host: outcome for outcome in outcomes}
+    """Print one row for each host that was worked on, one line a failure, and the sum.
+
+    Hosts that could not even be planned were told with the plan.
+    """
+    if outcomes:
+        console.print(_table(outcomes))
+    for outcome in outcomes:
+        if outcome.error:
+            console.print(Text(f"{outcome.host}: {outcome.error}", "red"), soft_wrap=True)
+    failed = sum(bool(outcome.error) for outcome in outcomes)
+    lost = sum(bool(visit.error) for visit in visits)
+    unchanged = len(visits) - len(outcomes) - lost
+    console.print(
+        f"{len(outcomes) - failed} changed, {unchanged} unchanged, {failed + lost} failed"
+    )
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("host", "result"):
         table.add_column(column)
-    for column in ("changed", "not run", "seconds"):
+    for column in ("changed", "not run", "handlers", "seconds"):
         table.add_column(column, justify="right")
-    for visit in visits:
-        table.add_row(*_cells(visit, by_host.get(visit.host.name)))
-    console.print(table)
-    print_errors(console, visits)
     for outcome in outcomes:
-        if outcome.error:
-            text = f"{outcome.host}: {outcome.error}" if not outcome.error.startswith(outcome.host) else outcome.error  # fmt: skip
-            console.print(Text(text, "red"), soft_wrap=True)
+        table.add_row(*_cells(outcome))
+    return table
 
 
-def _cells(visit: Visit, outcome: Outcome | None) -> tuple[Text | str, ...]:
-    if outcome is None:
-        if visit.error:
-            return visit.host.name, Text("failed", "red"), "-", "-", "-"
-        return visit.host.name, Text("unchanged", "green"), "0", "0", "-"
+def _cells(outcome: Outcome) -> tuple[Text | str, ...]:
     counts = {
         word: sum(row.outcome == word for row in outcome.rows) for word in ("changed", "not run")
     }
-    result = Text("failed", "red") if outcome.error else Text("changed", "yellow")
     return (
-        visit.host.name,
-        result,
+        outcome.host,
+        Text("failed", "red") if outcome.error else Text("changed", "yellow"),
         str(counts["changed"]),
         str(counts["not run"]),
+        str(len(outcome.handlers)),
         f"{outcome.seconds:.1f}",
     )

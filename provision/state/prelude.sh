@@ -7,12 +7,15 @@ probe_path() { # PATH [MAX_BYTES]: "type|mode|owner|group|size", then the text i
     esac
     printf '%s\n' "$probe_path_stat"
     case $probe_path_stat in
-        regular*) [ "${probe_path_stat##*|}" -gt "${2:-0}" ] && sha256sum <"$1" || cat -- "$1" ;;
+        regular*)
+            if [ "${probe_path_stat##*|}" -gt "${2:-0}" ]; then sha256sum <"$1"; else cat -- "$1"; fi ||
+                return 2 # 1 would read as absent
+            ;;
     esac
 }
 
-write_file() { # PATH MODE OWNER GROUP SHA256|absent: stdin replaces the file, if it is still as probed
-    write_file_path=$(readlink -f -- "$1") || return
+write_file() { # PATH MODE OWNER GROUP PROBED|absent SHA256: stdin replaces the file, if it is as probed
+    write_file_path=$(readlink -f -- "$1") || { echo "provision: no folder for $1" >&2; return 1; }
     write_file_new=$write_file_path.provision-new
     write_file_now=absent
     [ ! -e "$write_file_path" ] || write_file_now=$(sha256sum <"$write_file_path" | cut -d' ' -f1)
@@ -20,10 +23,22 @@ write_file() { # PATH MODE OWNER GROUP SHA256|absent: stdin replaces the file, i
         echo "provision: $1 is no longer what was probed" >&2
         return 1
     fi
-    (umask 077 && cat >"$write_file_new") || { rm -f -- "$write_file_new"; return 1; }
-    chown -- "$3:$4" "$write_file_new" && chmod -- "$2" "$write_file_new" &&
-        sync -- "$write_file_new" && mv -f -- "$write_file_new" "$write_file_path" &&
+    rm -f -- "$write_file_new"
+    # noclobber: what somebody else puts there meanwhile, a link above all, is not written into
+    if (umask 077 && set -C && cat >"$write_file_new") &&
+        write_file_is "$6" && chown -- "$3:$4" "$write_file_new" && chmod -- "$2" "$write_file_new" &&
+        sync -- "$write_file_new" && mv -f -- "$write_file_new" "$write_file_path"; then
         sync -- "${write_file_path%/*}/"
+    else
+        rm -f -- "$write_file_new"
+        return 1
+    fi
+}
+
+write_file_is() { # SHA256: the new file holds all that was sent; a decoder that died is no end of file
+    [ "$(sha256sum <"$write_file_new" | cut -d' ' -f1)" = "$1" ] && return
+    echo "provision: the content of $write_file_path was cut on its way" >&2
+    return 1
 }
 
 openpgp_dearmor() { # FILE: the binary keys in FILE, whether it is armored or not
@@ -57,6 +72,7 @@ openpgp_fingerprints() { # FILE (binary): the fingerprint of every primary key i
         if [ $(($2 & 128)) -eq 0 ]; then echo "provision: not an OpenPGP key" >&2; return 2; fi
         if [ "$openpgp_tag" -eq 6 ]; then
             {
+                # shellcheck disable=SC2059  # the format is three bytes, made of digits only
                 printf "\\231\\$(printf %03o $((openpgp_body >> 8)))\\$(printf %03o $((openpgp_body & 255)))"
                 tail -c +$((openpgp_at + openpgp_head + 1)) "$1" | head -c "$openpgp_body"
             } | sha1sum | cut -d' ' -f1 | tr a-f A-F

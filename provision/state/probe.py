@@ -23,7 +23,7 @@ def probe_script(resources: Sequence[Resource], nonce: str) -> str:
     parts = []
     for index, probe in enumerate(_distinct(resources)):
         parts.append(
-            f"printf '%s\\n' '{nonce} begin {index}' >&2\n"
+            f"printf '\\n%s\\n' '{nonce} begin {index}' >&2\n"
             f"(\n{probe}\n)\n"
             f"printf '\\n%s %d\\n' '{nonce} end {index}' $?"
         )
@@ -57,7 +57,7 @@ def _frames(stdout: str, nonce: str) -> Mapping[int, _Frame]:
 
 
 def _errors(stderr: str, nonce: str) -> Mapping[int, str]:
-    parts = re.split(rf"^{nonce} begin (\d+)\n", stderr, flags=re.MULTILINE)
+    parts = re.split(rf"\n{nonce} begin (\d+)\n", stderr)
     return {int(index): text for index, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 

@@ -120,4 +120,9 @@ def diff(actual: State | None, expected: State | None) -> frozenset[str]:
     """Return the names of what differs; `present` when one of the two does not exist."""
     if actual is None or expected is None:
         return frozenset() if actual is expected else frozenset({"present"})
-    return frozenset(key for key, value in expected.items() if actual.get(key) != value)
+    return frozenset(key for key, value in expected.items() if not _same(actual.get(key), value))
+
+
+def _same(actual: object, expected: object) -> bool:
+    """Compare as JSON does: Python takes `true` for 1."""
+    return actual == expected and isinstance(actual, bool) is isinstance(expected, bool)

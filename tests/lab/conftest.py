@@ -6,11 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from keyboard import inv, inventory
 
 from provision import lab as labs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from provision.lab import Lab
 
@@ -23,3 +25,25 @@ def lab() -> Iterator[Lab]:
     labs.down(NAME)
     yield labs.up(hosts=2, name=NAME)
     labs.down(NAME)
+
+
+@pytest.fixture
+def bare(lab: Lab) -> Iterator[str]:
+    """Return a host that nothing was done to; the test may spoil it."""
+    lab.reset("gpu01")
+    yield "gpu01"
+    lab.gpu("gpu01", "h200-x1")
+
+
+@pytest.fixture(scope="session")
+def converged(lab: Lab) -> str:
+    """Return a host that was provisioned; tests leave it so."""
+    answer = inv("provision", "--inventory", lab.inventory, "--host", "gpu02", "--yes")
+    assert answer.status == 0, answer.text
+    return "gpu02"
+
+
+@pytest.fixture
+def write_inventory(lab: Lab, tmp_path: Path) -> Callable[..., Path]:
+    """Return what writes the lab's inventory with more settings for some hosts."""
+    return lambda **hosts: inventory(lab, tmp_path, **hosts)

@@ -136,7 +136,6 @@ def test_docker_and_the_toolkit_run_a_container_with_a_gpu(lab: Lab, gpu01: str)
     packages = "docker-ce docker-compose-plugin nvidia-container-toolkit"
     root(lab, gpu01, f"apt-get update -qq && apt-get install -y -qq {packages}")
     root(lab, gpu01, "nvidia-ctk runtime configure --runtime=docker && systemctl restart docker")
-    root(lab, gpu01, "cat >/root/tiny.tar; true")
     copy = lab.engine.command("cp", str(lab.tiny_image()), f"{lab.host(gpu01).container}:/root/")
     subprocess.run(copy, check=True, capture_output=True)
     root(lab, gpu01, "docker import /root/tiny.tar tiny")
@@ -168,6 +167,12 @@ def test_up_again_keeps_the_hosts_that_run(lab: Lab) -> None:
     again = labs.up(hosts=2, name=lab.name)
     assert again.hosts == lab.hosts
     assert root(lab, "gpu02", "rm /root/mark && echo kept") == "kept"
+
+
+def test_up_never_mixes_distributions(lab: Lab) -> None:
+    """A lab that runs one distribution is not brought up with another."""
+    with pytest.raises(LabError, match="runs trixie, not bookworm"):
+        labs.up(hosts=1, distro="bookworm", name=lab.name)
 
 
 def test_two_name_spaces_do_not_collide(lab: Lab, tmp_path: Path) -> None:

@@ -48,8 +48,9 @@ class AptRepository(Resource):
             "fi\n"
             f"[ ! -r {self._keyring} ] ||"
             f" openpgp_fingerprints {self._keyring} | sed 's/^/key /'\n"
-            f"grep -lF {marks} /etc/apt/sources.list {_SOURCES}/*.list {_SOURCES}/*.sources"
-            f" 2>/dev/null | grep -vxF {self._source} | sed 's/^/older /'\n"
+            f"grep -HF {marks} /etc/apt/sources.list {_SOURCES}/*.list {_SOURCES}/*.sources"
+            " 2>/dev/null | grep -v ':[[:space:]]*#' | cut -d: -f1 | uniq"
+            f" | grep -vxF {self._source} | sed 's/^/older /'\n"
             f'[ -z "$(find /var/lib/apt/lists -maxdepth 1 -name {quote(self._lists)} 2>/dev/null)" ]'
             " || echo indexed"
         )
@@ -64,7 +65,7 @@ class AptRepository(Resource):
             "key": " ".join(text for word, text in lines if word == "key"),
             "older_sources": " ".join(text for word, text in lines if word == "older"),
             "indexed": ("indexed", "") in lines,
-            _DIGEST: next((text.split()[0] for word, text in lines if word == "digest"), ""),
+            _DIGEST: next((text.partition(" ")[0] for word, text in lines if word == "digest"), ""),
         }
 
     def expected(self) -> State | None:

@@ -37,7 +37,8 @@ class Directory(Resource):
         """Create it with its parents, or correct mode and owner; one command does both."""
         del actual, changed
         script = (
-            f"install -d -m {self.mode} -o {quote(self.owner)} -g {quote(self.group)}"
+            # the fifth digit: without it GNU keeps setuid and setgid of a directory
+            f"install -d -m 0{self.mode} -o {quote(self.owner)} -g {quote(self.group)}"
             f" {quote(self.name)}"
         )
         return [Command(title=f"make the directory {self.name}", script=script)]

@@ -15,6 +15,8 @@ from provision.state.shell import quote
 _LIMIT: Final = 1 << 20  # bytes; a configuration file larger than this is not one
 _TEXT: Final = "(text)"
 """State key of the whole file as probed: carried for the merge, never compared."""
+_RIGHTS: Final = ("(mode)", "(owner)", "(group)")
+"""State keys of what the file keeps; in brackets, since a file may hold a key `mode` of its own."""
 
 
 class JsonFile(Resource):
@@ -35,14 +37,16 @@ class JsonFile(Resource):
         """Return the values of our own keys, dotted; invalid JSON is an error, not an absence."""
         stat, rest = parse_stat(output)
         text = content_or_digest(stat, rest, _LIMIT)
-        found = _flat(_parse(text))
-        ours = _flat(self.merge)
-        state: dict[str, str | int | bool] = {key: found[key] for key in ours if key in found}
-        return state | {_TEXT: text, "mode": stat.mode, "owner": stat.owner, "group": stat.group}
+        held = dict(_held(_parse(text), self.merge, ""))
+        return (
+            held
+            | {_TEXT: text}
+            | dict(zip(_RIGHTS, (stat.mode, stat.owner, stat.group), strict=True))
+        )
 
     def expected(self) -> State | None:
         """Want our own keys."""
-        return _flat(self.merge)
+        return dict(_held(self.merge, self.merge, ""))
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Merge our keys into the text that was probed and replace the file."""
@@ -52,12 +56,12 @@ class JsonFile(Resource):
             return [write(self.name, text, "absent", Rights(self.mode))]
         probed = str(actual[_TEXT])
         text = json.dumps(_merged(_parse(probed), self.merge), indent=4, ensure_ascii=False) + "\n"
-        rights = Rights(*(str(actual[key]) for key in ("mode", "owner", "group")))
+        rights = Rights(*(str(actual[key]) for key in _RIGHTS))
         return [write(self.name, text, digest(probed), rights)]
 
     def joins(self, other: Resource) -> bool:
         """Allow another role to own other keys of the same file."""
-        return isinstance(other, JsonFile) and not _flat(self.merge).keys() & _flat(other.merge)
+        return isinstance(other, JsonFile) and not _clash(self.merge, other.merge)
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -82,18 +86,37 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | bool]:
-    return dict(_leaves(value, prefix))
+def _held(
+    found: Mapping[str, Any], ours: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, str | int | bool]]:
+    """Yield what `found` holds under the keys of `ours`, dotted.
 
-
-def _leaves(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | int | bool]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping) and item:
-            yield from _leaves(item, f"{prefix}{key}.")
-        elif isinstance(item, str | int):
-            yield f"{prefix}{key}", item
+    An empty mapping of ours asks only that there is a mapping.
+    """
+    for key, wanted in ours.items():
+        if key not in found:
+            continue
+        item = found[key]
+        if not isinstance(wanted, Mapping) or not isinstance(item, Mapping):
+            yield f"{prefix}{key}", _leaf(item)
+        elif wanted:
+            yield from _held(item, wanted, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", json.dumps(item, sort_keys=True)
+            yield f"{prefix}{key}", _leaf({})
+
+
+def _leaf(item: Any) -> str | int | bool:
+    return item if isinstance(item, str | int) else json.dumps(item, sort_keys=True)
+
+
+def _clash(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether both set one key, be it as a value or above the other's."""
+    for key in one.keys() & other.keys():
+        if not (isinstance(one[key], Mapping) and isinstance(other[key], Mapping)):
+            return True
+        if _clash(one[key], other[key]):
+            return True
+    return False
 
 
 def _merged(base: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:

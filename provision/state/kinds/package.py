@@ -28,19 +28,24 @@ class Package(Resource):
     """Seconds to wait for another apt or dpkg to finish."""
 
     def probe(self) -> str:
-        """Ask dpkg; a package of which only configuration files are left counts as absent."""
+        """Ask dpkg, which fails with 1 for a name that it has never heard of."""
         return (
-            f"probe_package=$(dpkg-query -W -f='{_FORMAT}' {quote(self.name)} 2>/dev/null)"
-            " || [ $? -eq 1 ] || { dpkg-query -W >/dev/null; return 2; }\n"
-            "case $probe_package in ''|?c*|?n*) return 1 ;; esac\n"
-            "printf '%s\\n' \"$probe_package\""
+            f"dpkg-query -W -f='{_FORMAT}' {quote(self.name)} 2>/dev/null"
+            " || [ $? -eq 1 ] || { dpkg-query -W >/dev/null; return 2; }"
         )
 
     def actual(self, output: str) -> State | None:
-        """Parse status and version; a version that fits the wanted pattern reads as the pattern."""
-        status, separator, version = output.strip().partition("|")
-        if not separator:
+        """Parse status and version; a version that fits the wanted pattern reads as the pattern.
+
+        A package of which only configuration files are left counts as absent.
+        """
+        lines = [line.partition("|") for line in output.splitlines()]
+        if not all(separator for _, separator, _ in lines):
             raise ValueError(f"unexpected answer {output.strip()!r}")
+        there = [line for line in lines if line[0][1:2] not in {"n", "c"}]  # one an architecture
+        if not there:
+            return None
+        status, _, version = there[0]
         if self.version and fnmatchcase(version, self.version):
             version = self.version
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import StringConstraints
@@ -15,6 +16,7 @@ SHOWN_BYTES: Final = 65536
 
 OctalMode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
 _FIELDS: Final = 5
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Stat(NamedTuple):
@@ -41,12 +43,17 @@ def content_or_digest(stat: Stat, rest: str, limit: int) -> str:
     """Return a file's text, or `sha256:…` where it is larger than `limit` bytes."""
     if stat.type != "regular file":
         raise ValueError(f"a {stat.type} is in the way of the file")
-    return f"sha256:{rest.split(maxsplit=1)[0]}" if stat.size > limit else rest
+    if stat.size <= limit:
+        return rest
+    found = f"sha256:{rest.partition(' ')[0]}"
+    if not _DIGEST.fullmatch(found):
+        raise ValueError(f"unexpected answer {rest[:80]!r}")
+    return found
 
 
 def digest(content: str) -> str:
     """Return the sha256 that stands for `content`, or the one that it already is."""
-    if content.startswith("sha256:"):
+    if _DIGEST.fullmatch(content):
         return content.removeprefix("sha256:")
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -65,6 +72,6 @@ def write(path: str, content: str, probed: str, rights: Rights = Rights()) -> Co
     target = f"write_file {quote(path)} {' '.join(map(quote, rights))} {probed}"
     return Command(
         title=f"write {path}",
-        script=f"{literal(data)} | {target}",
+        script=f"{literal(data)} | {target} {hashlib.sha256(data).hexdigest()}",
         shown=f"{target}   # {len(data)} bytes on stdin",
     )

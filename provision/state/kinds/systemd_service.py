@@ -49,8 +49,9 @@ class SystemdService(Resource):
         if properties["LoadState"] == "not-found":
             return None
         return {
-            "active": properties["ActiveState"] == "active",
-            "enabled": properties["UnitFileState"] in {"enabled", "static", "alias", "generated"},
+            "active": properties.get("ActiveState") == "active",
+            "enabled": properties.get("UnitFileState")
+            in {"enabled", "static", "alias", "generated"},
         }
 
     def expected(self) -> State | None:
