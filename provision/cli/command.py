@@ -33,6 +33,10 @@ _HELP: Final[Mapping[str, str]] = {
     "yes": "Do not ask.",
     "dry_run": "Show the plan and stop.",
     "show_commands": "Show the commands behind each change.",
+    "value": "Dotted name of a setting: docker.mirror, ssh.user.",
+    "hosts": "How many hosts there shall be at least (2).",
+    "distro": "trixie (Debian 13) or bookworm (Debian 12).",
+    "name": "The lab's name; several may run side by side.",
 }
 _REPEATABLE: Final = frozenset({"host", "group", "role"})
 _FORMATS: Final = frozenset({"text", "json"})

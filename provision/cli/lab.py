@@ -5,65 +5,57 @@ from __future__ import annotations
 import sys
 
 from invoke.collection import Collection
-from invoke.context import Context
-from invoke.tasks import task
+
+from provision.cli.command import OK, Options, command
 
 
-@task(
-    auto_shortflags=False,
-    help={
-        "hosts": "how many hosts there shall be at least",
-        "distro": "trixie or bookworm",
-        "name": "the lab's name; several may run side by side",
-    },
-)
-def up(context: Context, hosts: int = 2, distro: str = "trixie", name: str = "lab") -> None:
+@command(changes=True)
+def up(options: Options, *, hosts: int = 2, distro: str = "trixie", name: str = "lab") -> int:
     """Bring up a lab of throw-away hosts and write its inventory."""
-    del context
+    del options
     from provision import lab
 
     found = lab.up(hosts=hosts, distro=distro, name=name)
     for host in found.hosts:
         _say(f"{host.name}  {host.address}  up")
     _say(f"inventory: {found.inventory}")
+    return OK
 
 
-@task(
-    auto_shortflags=False,
-    help={"name": "the lab's name", "format": "text or json"},
-)
-def status(context: Context, name: str = "lab", format: str = "text") -> None:  # noqa: A002  the option's name
+@command("format")
+def status(options: Options, *, name: str = "lab") -> int:
     """Show what there is of a lab."""
-    del context
-    import json
-
     from provision import lab
+    from provision.report.machine import write_json
 
     about = lab.status(name)
-    if format == "json":
-        sys.stdout.write(json.dumps(about, indent=2) + "\n")
-        return
+    if options.format == "json":
+        write_json(about)
+        return OK
     _say(f"lab '{name}': {'up' if about['up'] else 'down'}")
     for host in about["hosts"]:
         _say(f"{host['name']}  {host['address']}  {host['state']}")
+    return OK
 
 
-@task(auto_shortflags=False, help={"name": "the lab's name"})
-def down(context: Context, name: str = "lab") -> None:
+@command(changes=True)
+def down(options: Options, *, name: str = "lab") -> int:
     """Take a lab down and remove everything it wrote."""
-    del context
+    del options
     from provision import lab
 
     lab.down(name)
+    return OK
 
 
-@task(auto_shortflags=False)
-def clean(context: Context) -> None:
+@command(changes=True)
+def clean(options: Options) -> int:
     """Take this checkout's labs down, stop the lab's own Docker Engine, remove its cache."""
-    del context
+    del options
     from provision import lab
 
     lab.clean()
+    return OK
 
 
 def _say(line: str) -> None:
@@ -71,5 +63,5 @@ def _say(line: str) -> None:
 
 
 collection = Collection("lab")
-for each in (up, status, down, clean):
-    collection.add_task(each)
+for _task in (up, status, down, clean):
+    collection.add_task(_task)

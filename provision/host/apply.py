@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from provision.errors import ApplyError, ProvisionError
+from provision.facts import Facts
 from provision.host.connection import Connection
 from provision.host.look import Look, look, probe
 from provision.host.steps import Say, run_steps
@@ -52,7 +53,7 @@ def apply_plan(
         run.all(seen)
         error = ""
     except ProvisionError as failure:
-        error = redact(str(failure))
+        error = redact(f"{failure}{run.still_to_do}")
     return run.outcome(error, time.monotonic() - started)
 
 
@@ -69,21 +70,23 @@ class _Run:
         self.changed: list[tuple[str, str]] = []
         self.failed: tuple[str, ...] = ()
         self.pending: dict[str, Notice] = {}
+        self.resources: dict[str, Resource] = {}
         self.ran: list[str] = []
 
     def all(self, seen: Look) -> None:
         """Walk through the roles; after the first change look again before each of them."""
-        moved = False
+        facts: Facts | None = seen.facts
         for planned in self.shown.roles:
-            if moved:
-                seen = look(self.connection, {planned.role: self.roles[planned.role]})
-            now = seen.plan_role(planned.role) if moved else planned
+            now = planned
+            if self.changed:
+                seen = look(self.connection, {planned.role: self.roles[planned.role]}, facts)
+                facts = seen.facts
+                now = seen.plan_role(planned.role)
             refuse_unlisted(self.shown, now)
             if now.steps:
                 self._role(now, seen)
-                moved = True
+                facts = None  # the role may have changed them
             self._handlers(self.shown.handlers_after(planned.role))
-        self._handlers(frozenset())
 
     def outcome(self, error: str, seconds: float) -> Outcome:
         """Say for every listed change what became of it."""
@@ -104,8 +107,15 @@ class _Run:
             seconds=round(seconds, 2),
         )
 
+    @property
+    def still_to_do(self) -> str:
+        """Name the handlers that were notified but did not run, for the operator to run."""
+        titles = [notice.handler.command.title for notice in self.pending.values()]
+        return f" Still to do on the host: {', '.join(titles)}." if titles else ""
+
     def _role(self, now: RolePlan, seen: Look) -> None:
         resources = {resource.id: resource for resource in seen.resources[now.role]}
+        self.resources |= resources
         ids = [row.id for row in now.rows if row.verdict == "change"]
         # Told before the steps run: a role that fails half-way has changed what it notifies for.
         for notice in now.notices:
@@ -115,17 +125,20 @@ class _Run:
         except ApplyError as error:
             self.failed = (*self.failed, *error.ids)
             raise
-        self._verify(now.role, [resources[name] for name in ids])
+        self.say(f"probe what {now.role} changed", "")
+        self.changed += [
+            (now.role, name) for name in self._verified(resources[name] for name in ids)
+        ]
 
-    def _verify(self, role: str, resources: Sequence[Resource]) -> None:
+    def _verified(self, resources: Iterable[Resource]) -> list[str]:
         """Probe what was changed: the state decides, not the exit status."""
-        self.say(f"probe what {role} changed", "")
-        for resource, actual in zip(resources, probe(self.connection, resources), strict=True):
+        wanted = list(resources)
+        for resource, actual in zip(wanted, probe(self.connection, wanted), strict=True):
             wrong = diff(actual, resource.expected())
             if wrong:
                 self.failed = (*self.failed, resource.id)
                 raise _not_as_expected(resource, actual, wrong)
-            self.changed.append((role, resource.id))
+        return [resource.id for resource in wanted]
 
     def _handlers(self, later: frozenset[str]) -> None:
         """Run what is pending and no later role will notify again."""
@@ -133,6 +146,8 @@ class _Run:
         for notice in due:
             handler = notice.handler
             run_steps(self.connection, [Step(ids=(handler.id,), command=handler.command)], self.say)
+            if handler.resource in self.resources:
+                self._verified([self.resources[handler.resource]])
             del self.pending[handler.id]
             self.ran.append(handler.id)
 

@@ -28,7 +28,7 @@ def explain(error: Exception, host: Host, connection: Any) -> ConnectError:
     place = place_of(host, connection)
     if isinstance(error, paramiko.BadHostKeyException):
         return _changed_key(error, host, place)
-    if isinstance(error, paramiko.AuthenticationException):
+    if isinstance(error, paramiko.AuthenticationException) or "No authentication" in str(error):
         return _refused_login(error, host, connection, place)
     if isinstance(error, FileNotFoundError):
         return ConnectError(
@@ -79,7 +79,7 @@ def _refused_login(error: Exception, host: Host, connection: Any, place: str) ->
             where=place,
             remedy="Unlock it for this login: ssh-add.",
         )
-    tried = f"the key {host.ssh.key}" if host.ssh.key else "the agent's and ~/.ssh's keys"
+    tried = f"the key {host.ssh.key}" if host.ssh.key else "the agent's and ~/.ssh's keys, if any"
     return ConnectError(
         f"the login was refused; tried {tried}",
         where=place,

@@ -95,9 +95,9 @@ def _short(row: Row) -> str:
     """Return what differs and fits one line."""
     parts = []
     for key, value in row.after.items():
-        if "\n" in f"{value}{row.before.get(key, '')}":
-            continue
         old = row.before.get(key)
+        if "\n" in f"{value}{old or ''}" or (old is None and value == ""):
+            continue
         parts.append(f"{key}: {_value(value)}" if old is None else f"{key}: {_value(old)} → {_value(value)}")  # fmt: skip
     return redact(", ".join(parts))
 
@@ -132,7 +132,8 @@ def _handlers(plan: HostPlan) -> dict[str, Notice]:
 
 
 def _notice(console: Console, notice: Notice) -> None:
-    causes = ", ".join(notice.notified_by)
+    first, *others = notice.notified_by
+    causes = f"{first} and {len(others)} more" if others else first
     _say(console, f"  then once: {notice.handler.command.title}   after {causes}", "cyan")
     for fear in notice.fears:
         _say(console, f"      ! {fear}", "bold red")

@@ -142,7 +142,7 @@ def plan_role(
 
 
 def refuse_unlisted(shown: HostPlan, now: RolePlan) -> None:
-    """Raise `PlanError` when `now` holds a change that `shown` did not announce."""
+    """Raise `PlanError` when `now` holds a change or a handler that `shown` did not announce."""
     announced = {(row.role, row.id): row for row in shown.pending}
     joined = {row.id for row in shown.pending} - {row.id for row in _of(shown, now.role)}
     for row in now.pending:
@@ -150,11 +150,19 @@ def refuse_unlisted(shown: HostPlan, now: RolePlan) -> None:
         if row.verdict == "maybe" or row.id in joined or (before and before.verdict == "maybe"):
             continue
         if before is None or not row.after.items() <= before.after.items():
-            raise PlanError(
-                "this change was not in the plan that was shown",
-                where=row.id,
-                remedy="The host moved meanwhile: plan again.",
-            )
+            raise _unlisted(row.id)
+    handlers = {notice.handler.id for role in shown.roles for notice in role.notices}
+    for notice in now.notices:
+        if notice.handler.id not in handlers:
+            raise _unlisted(notice.handler.id)
+
+
+def _unlisted(name: str) -> PlanError:
+    return PlanError(
+        "this change was not in the plan that was shown",
+        where=name,
+        remedy="The host moved meanwhile: plan again.",
+    )
 
 
 def _of(plan: HostPlan, role: str) -> Iterable[Row]:
@@ -224,7 +232,7 @@ def _steps(differences: Sequence[Difference]) -> tuple[Step, ...]:
     steps = []
     for kind, group in groupby(differences, key=lambda item: type(item.resource)):
         members = list(group)
-        together = kind.apply_together is not Resource.apply_together
+        together = "apply_together" in vars(kind)
         for part in [members] if together else [[member] for member in members]:
             ids = tuple(member.resource.id for member in part)
             steps += [Step(ids=ids, command=command) for command in kind.apply_together(part)]

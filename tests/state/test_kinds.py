@@ -129,13 +129,11 @@ def test_no_probe_knows_of_a_host(
     stdout, stderr = done.stdout.decode(), done.stderr.decode()
     assert done.returncode == 0
     for resource in resources:
-        if resource.kind not in {"systemd_service"}:  # not every machine has systemd running
+        if resource.kind != "systemd_service":  # not every machine has systemd running
             parse_states([resource], *_only(resources, resource, stdout, stderr), "@word")
 
 
-def _only(
-    resources: list[Resource], wanted: Resource, stdout: str, stderr: str
-) -> tuple[str, str]:
+def _only(resources: list[Resource], wanted: Resource, stdout: str, stderr: str) -> tuple[str, str]:
     """Return the answer as if only one of the resources had been asked for."""
     index = resources.index(wanted)
     parts = stdout.split("\n@word end ")

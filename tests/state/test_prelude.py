@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,8 +34,8 @@ NASTY: Final = (
     "no newline at the end",
     "",
     "\n\n  \n",
-    "it's \"$HOME\" `id` \\n \\0 %s %% ${x} $(false)\n",
-    "汉字 and Ünïcode – €\n",
+    'it\'s "$HOME" `id` \\n \\0 %s %% ${x} $(false)\n',
+    "汉字 and Ünïcode €\n",
     "carriage\r\nreturns\r\n",
     "bytes \udcff\udcfe that are no text\x01\x02\x7f",
     "@0123456789abcdef end 0 0\n",
@@ -54,6 +55,10 @@ def _write(shell: Shell, path: Path, content: str, probed: str, rights: Rights =
     return done.stderr
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def _bytes(content: str) -> bytes:
     return content.encode("utf-8", "surrogateescape")
 
@@ -64,7 +69,7 @@ def _bytes(content: str) -> bytes:
 def test_probe_path_says_1_for_what_is_not_there(shell: Shell, folder: Path) -> None:
     """Absence is exit status 1 and nothing else, for a name, a parent and a dangling link."""
     (folder / "dangling").symlink_to(folder / "nowhere")
-    for name in ("missing", "missing/below", "dangling", "it's \"missing\" $x"):
+    for name in ("missing", "missing/below", "dangling", 'it\'s "missing" $x'):
         done = _call(shell, f"probe_path {quote(str(folder / name))} 65536")
         assert (done.returncode, done.stdout, done.stderr) == (1, b"", b""), name
 
@@ -134,7 +139,7 @@ def test_write_file_keeps_every_byte(shell: Shell, folder: Path, content: str) -
     assert path.read_bytes() == _bytes(content)
     stat = path.stat()
     assert (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid) == (0o640, os.geteuid(), os.getegid())
-    assert os.listdir(folder) == [path.name]
+    assert _names(folder) == [path.name]
 
 
 @settings(
@@ -173,7 +178,7 @@ def test_write_file_refuses_what_changed_since_the_probe(
     if now is not None:
         path.write_text(now, encoding="utf-8")
     assert b"/file is no longer what was probed" in _write(shell, path, "ours", probed)
-    assert os.listdir(folder) == (["file"] if now is not None else [])
+    assert _names(folder) == (["file"] if now is not None else [])
     assert now is None or path.read_text(encoding="utf-8") == now
 
 
@@ -187,7 +192,7 @@ def test_write_file_writes_through_a_link(shell: Shell, folder: Path) -> None:
     assert _write(shell, link, "new", digest("old")) == b""
     assert link.is_symlink()
     assert target.read_text(encoding="utf-8") == "new"
-    assert sorted(os.listdir(folder)) == ["elsewhere", "etc"]
+    assert _names(folder) == ["elsewhere", "etc"]
 
 
 def test_write_file_leaves_nothing_behind_when_it_fails(shell: Shell, folder: Path) -> None:
@@ -196,13 +201,15 @@ def test_write_file_leaves_nothing_behind_when_it_fails(shell: Shell, folder: Pa
     path.write_text("old", encoding="utf-8")
     for rights in (Rights("0644", "no-such-user", GROUP), Rights("bad", ME, GROUP)):
         assert _write(shell, path, "new", digest("old"), rights)
-        assert os.listdir(folder) == ["file"]
+        assert _names(folder) == ["file"]
         assert path.read_text(encoding="utf-8") == "old"
 
 
 def test_write_file_says_which_folder_is_missing(shell: Shell, folder: Path) -> None:
     """A file in a folder that does not exist fails with a sentence that names it."""
-    assert b"missing/file" in _write(shell, folder / "missing" / "below" / "missing/file", "", "absent")
+    assert b"missing/file" in _write(
+        shell, folder / "missing" / "below" / "missing/file", "", "absent"
+    )
 
 
 def test_a_secret_is_never_readable_by_others_on_its_way(shell: Shell, folder: Path) -> None:
@@ -225,7 +232,7 @@ def test_content_that_was_cut_on_its_way_is_not_written(shell: Shell, folder: Pa
     done = _call(shell, f"set -e\n{broken}")
     assert done.returncode != 0
     assert path.read_text(encoding="utf-8") == "old"
-    assert os.listdir(folder) == ["file"]
+    assert _names(folder) == ["file"]
 
 
 # ---------------------------------------------------------------- OpenPGP
@@ -245,7 +252,7 @@ def keys() -> dict[str, tuple[bytes, bytes, list[str]]]:
         listing = gpg("--with-colons", "--list-keys", *names).decode().splitlines()
         primary = [
             after.split(":")[9]
-            for line, after in zip(listing, listing[1:], strict=False)
+            for line, after in pairwise(listing)
             if line.startswith("pub:")
         ]
         return gpg("--armor", "--export", *names), gpg("--export", *names), primary

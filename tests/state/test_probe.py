@@ -53,7 +53,9 @@ def _probe(shell: Shell, *texts: str) -> list[State | None]:
 def _look(shell: Shell, resources: Sequence[Resource]) -> list[State | None]:
     word = nonce()
     done = shell(probe_script(resources, word))
-    stdout, stderr = (part.decode("utf-8", "surrogateescape") for part in (done.stdout, done.stderr))
+    stdout, stderr = (
+        part.decode("utf-8", "surrogateescape") for part in (done.stdout, done.stderr)
+    )
     return parse_states(resources, stdout, stderr, word)
 
 
@@ -78,7 +80,9 @@ def test_one_is_absent_and_zero_is_present(shell: Shell) -> None:
     assert states == [None, None, None, {"output": ""}, {"output": ""}]
 
 
-@pytest.mark.parametrize("ending", ["return 2", "exit 3", "no-such-command-here", "kill -9 $$x"])
+@pytest.mark.parametrize(
+    "ending", ["return 2", "exit 3", "no-such-command-here", "sh -c 'kill -9 $$'"]
+)
 def test_any_other_status_is_an_error_that_names_the_resource(shell: Shell, ending: str) -> None:
     """A failed probe is not absence: the error has the resource's id and the last of stderr."""
     with pytest.raises(ProbeError) as raised:

@@ -1,0 +1,69 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.PHONY: help setup demo check lab-test test test-all docs lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+INV := $(BIN)/inv
+PYTEST := $(BIN)/python -m pytest
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(VENV)/.ready  ## Make the virtual environment from the lock file
+
+demo: setup  ## Take two bare lab hosts to Docker and the NVIDIA Container Toolkit
+	@echo "== Two bare hosts: systemd, sshd and a stand-in for the GPU, in containers on this machine"
+	$(INV) lab.down
+	$(INV) lab.up --hosts 2
+	@echo "== What would be done (nothing is)"
+	$(INV) plan --inventory lab || [ $$? -eq 2 ]
+	@echo "== Do it"
+	$(INV) provision --inventory lab --yes
+	@echo "== A second plan"
+	$(INV) plan --inventory lab
+	@echo "== The hosts are yours until 'inv lab.down': try 'inv facts --inventory lab'"
+
+check: setup  ## Lint, types and pure tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -q -m "not lab"
+
+lab-test: setup  ## Tests on real hosts of the lab
+	$(PYTEST) -q -m lab --durations=5
+
+test: check lab-test  ## All that CI runs
+
+test-all: test  ## Everything there is; the same as `test` as long as no matrix is sharded
+
+docs: setup  ## Write the generated parts of the documentation
+	$(BIN)/python -m provision.cli.reference
+
+lock: setup  ## Resolve the dependencies anew
+	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --strip-extras --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --upgrade \
+	  --output-file requirements.lock pyproject.toml
+
+clean:  ## Remove labs, their cache and the virtual environment
+	-[ ! -x $(INV) ] || $(INV) lab.clean
+	rm -rf $(VENV)
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@python=$$(for p in python3.13 python3.12 python3.11 python3; do \
+	    command -v $$p >/dev/null && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	    2>/dev/null && echo $$p && break; done || true); \
+	if [ -z "$$python" ]; then \
+	    echo "== Installing python3 and python3-venv (apt-get)"; \
+	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -y -q --no-install-recommends python3 python3-venv; python=python3; \
+	fi; \
+	$$python -c 'import sys; sys.exit("provision needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'; \
+	echo "== Making $(VENV) with $$($$python --version)"; \
+	$$python -m venv --clear $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,86 @@
+"""A machine to read facts from: the real script, with parts of the file system put elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from provision.facts import Facts, facts_script, parse_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHELLS: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"]}
+FIXTURES: Final = Path(__file__).with_name("fixtures")
+_SYSTEM: Final = (
+    "/etc/os-release",
+    "/proc/driver/nvidia",
+    "/sys/module",
+    "/sys/bus/pci",
+    "/proc/sys/kernel/random/boot_id",
+)
+
+
+class Machine:
+    """Programs and files of a machine under test; what is not put there is this machine's own."""
+
+    def __init__(self, root: Path) -> None:
+        """Start with a Debian 12 without a GPU and without Docker."""
+        self.root = root
+        self.file("/etc/os-release", (FIXTURES / "os-release" / "debian-12").read_text("utf-8"))
+        self.file("/proc/sys/kernel/random/boot_id", "b2b8ad07-bdfe-4b51-a1b8-6c1a5a0e0a11\n")
+        for name in ("nvidia-smi", "nvidia-ctk", "docker"):
+            self.program(name, "exit 127").unlink()
+
+    def program(self, name: str, text: str) -> Path:
+        """Put a program on the PATH."""
+        path = self.root / "bin" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    def file(self, name: str, text: str) -> None:
+        """Write a system file."""
+        path = self.root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def facts(self, shell: str = "sh", timeout: int = 10) -> Facts:
+        """Run the real script and parse what it prints."""
+        script = facts_script("@word", timeout)
+        for name in _SYSTEM:
+            assert name in script
+            script = script.replace(name, f"{self.root}{name}")
+        # Docker and GPUs that this machine happens to have are not the machine under test.
+        script = script.replace("PATH=/usr/local/sbin:/usr/local/bin:", f"PATH={self.root}/bin:")
+        done = subprocess.run(
+            [*SHELLS[shell], "-s"],
+            input=script.encode(),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done
+        answer = done.stdout.decode("utf-8", "surrogateescape")
+        return parse_facts(answer.replace(f"{self.root}/sys/", "/sys/"), "@word")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Return a machine."""
+    return Machine(tmp_path)
+
+
+@pytest.fixture
+def sections() -> Callable[..., str]:
+    """Return a function that writes an answer of the script: `sections(os="…", cpu="4")`."""
+
+    def answer(**texts: str) -> str:
+        base = {"os": "ID=debian\n\n6.1.0 x86_64"} | texts
+        return "".join(f"{text}\n\n@word {name} 0\n" for name, text in base.items())
+
+    return answer

@@ -1,0 +1,124 @@
+"""The laws of the connection: the operator's ssh configuration, gateways and agent, always strict."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from keyboard import inv
+
+from provision.lab import Lab
+
+pytestmark = pytest.mark.lab
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return an operator's home folder with an empty ssh configuration."""
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    return tmp_path
+
+
+@pytest.fixture
+def agent(lab: Lab) -> Iterator[dict[str, str]]:
+    """Run an ssh-agent that holds the lab's key, and end it."""
+    said = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    names = dict(part.split("=", 1) for part in said.replace("\n", "").split(";") if "=" in part)
+    environment = {"SSH_AUTH_SOCK": names["SSH_AUTH_SOCK"]}
+    subprocess.run(["ssh-add", "-q", lab.key], env={**os.environ, **environment}, check=True)
+    yield environment
+    os.kill(int(names["SSH_AGENT_PID"]), 15)
+
+
+def test_ssh_configuration_is_honoured(lab: Lab, home: Path) -> None:
+    """An alias of ~/.ssh/config gives address, user and key to a host that states none."""
+    (home / ".ssh/config").write_text(
+        f"Host gpu01\n  HostName {lab.host('gpu01').address}\n  User ops\n"
+        f"  IdentityFile {lab.key}\n"
+    )
+    (home / ".ssh/known_hosts").write_text(lab.known_hosts.read_text())
+    path = home / "fleet.yaml"
+    path.write_text("hosts: {gpu01: {}}\n")
+    answer = inv("facts", "--inventory", path, HOME=str(home), SSH_AUTH_SOCK="")
+    assert answer.status == 0, answer.text
+
+
+def test_proxy_jump_of_the_ssh_configuration_is_strict_too(lab: Lab, home: Path) -> None:
+    """A ProxyJump host with an unknown key is refused, and accepted once its key is known."""
+    gateway, target = lab.host("gpu02").address, lab.host("gpu01").address
+    (home / ".ssh/config").write_text(
+        f"Host gpu01\n  HostName {target}\n  ProxyJump ops@{gateway}\n"
+        f"Host *\n  User ops\n  IdentityFile {lab.key}\n"
+    )
+    keys = lab.known_hosts.read_text().splitlines(keepends=True)
+    known = home / ".ssh/known_hosts"
+    path = home / "fleet.yaml"
+    path.write_text("hosts: {gpu01: {}}\n")
+    known.write_text("".join(line for line in keys if target in line))
+    refused = inv("facts", "--inventory", path, HOME=str(home), SSH_AUTH_SOCK="")
+    known.write_text("".join(keys))
+    accepted = inv("facts", "--inventory", path, HOME=str(home), SSH_AUTH_SOCK="")
+    assert refused.status == 1
+    assert f"({gateway}): unknown host key" in refused.stdout
+    assert accepted.status == 0, accepted.text
+
+
+def test_gateway_of_the_inventory_carries_the_connection(lab: Lab, write_inventory: Write) -> None:
+    """A host behind a gateway is reached through it, and sshd there sees the gateway's address."""
+    gateway = lab.host("gpu02").address
+    path = write_inventory(gpu01={"ssh": {"gateway": f"ops@{gateway}"}})
+    answer = inv("facts", "--inventory", path, "--host", "gpu01")
+    assert answer.status == 0, answer.text
+    assert f"Accepted publickey for ops from {gateway}" in lab.logs("gpu01")
+
+
+def test_gateway_that_cannot_reach_the_host_is_named(lab: Lab, write_inventory: Write) -> None:
+    """When the gateway cannot reach the host, the error names the gateway."""
+    ssh = {"gateway": f"ops@{lab.host('gpu02').address}", "port": 2299, "connect_timeout": 3}
+    answer = inv("facts", "--inventory", write_inventory(gpu01={"ssh": ssh}), "--host", "gpu01")
+    assert answer.status == 1
+    assert f"through the gateway ops@{lab.host('gpu02').address}" in answer.stdout
+    assert "Traceback" not in answer.text
+
+
+def test_agent_is_asked_where_no_key_is_stated(lab: Lab, home: Path, agent: dict[str, str]) -> None:
+    """Without ssh.key the agent's keys are tried."""
+    path = home / "fleet.yaml"
+    address = lab.host("gpu01").address
+    path.write_text(
+        f"hosts: {{gpu01: {{ssh: {{address: {address}, user: ops, known_hosts: {lab.known_hosts}}}}}}}\n"
+    )
+    assert inv("facts", "--inventory", path, HOME=str(home), **agent).status == 0
+    refused = inv("facts", "--inventory", path, HOME=str(home), SSH_AUTH_SOCK="")
+    assert refused.status == 1
+    assert "the agent's and ~/.ssh's keys" in refused.stdout
+
+
+def test_host_that_hangs_costs_its_own_time_out(lab: Lab, write_inventory: Write) -> None:
+    """A host that accepts packets and answers nothing fails by its own time-out, and alone."""
+    lab.exec("gpu01", "kill -STOP $(cat /run/sshd.pid 2>/dev/null || pgrep -o sshd)")
+    try:
+        path = write_inventory(gpu01={"ssh": {"connect_timeout": 2}})
+        answer = inv("facts", "--inventory", path, timeout=100)
+    finally:
+        lab.exec("gpu01", "kill -CONT $(cat /run/sshd.pid 2>/dev/null || pgrep -o sshd)")
+    assert answer.status == 1
+    assert "gpu02" in answer.stdout
+    assert len(answer.lines_about("gpu01")) == 1, answer.text
+
+
+def test_more_hosts_than_sshd_lets_in_at_once_all_get_in(lab: Lab, tmp_path: Path) -> None:
+    """40 logins to one sshd (MaxStartups 10:30:100) back off by themselves until all are in."""
+    address = lab.host("gpu01").address
+    path = tmp_path / "fleet.yaml"
+    path.write_text(
+        f"vars: {{ssh: {{address: {address}, user: ops, key: {lab.key}, known_hosts: {lab.known_hosts}}}}}\n"
+        "hosts: {'h[01:40]': {}}\n"
+    )
+    answer = inv("facts", "--inventory", path, "--forks", "40")
+    assert answer.status == 0, answer.text
+    assert answer.stdout.count("\nh") == 40
