@@ -15,7 +15,7 @@ from provision.errors import ProvisionError
 from provision.facts import Facts
 from provision.host.apply import Outcome, apply_plan
 from provision.host.connection import Connection
-from provision.host.look import Look, look, read_facts
+from provision.host.look import look, read_facts
 from provision.inventory.schema import Host
 from provision.secret import redact
 from provision.state.plan import HostPlan
@@ -43,7 +43,6 @@ class Visit:
     host: Host
     connection: Connection
     facts: Facts | None = None
-    seen: Look | None = None
     plan: HostPlan | None = None
     findings: list[Finding] = field(default_factory=list)
     error: str = ""
@@ -93,8 +92,7 @@ def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watc
         if failed:
             raise ProvisionError(" ".join(failed), where=visit.host.name)
         watch.step(visit.host.name, "probe")
-        visit.seen = look(visit.connection, roles, visit.facts)
-        visit.plan = visit.seen.plan(visit.host.name)
+        visit.plan = look(visit.connection, roles, visit.facts).plan(visit.host.name)
 
     return _visit(hosts, work, forks, watch)
 
@@ -106,7 +104,7 @@ def apply(
     wanted = frozenset(selected)
 
     def work(visit: Visit) -> Outcome:
-        assert visit.seen is not None  # noqa: S101  only planned visits come here
+        assert visit.facts is not None  # noqa: S101  only planned visits come here
         assert visit.plan is not None  # noqa: S101
         name = visit.host.name
 
@@ -114,7 +112,7 @@ def apply(
             watch.step(name, step, detail)
 
         roles = roles_of(visit.host, wanted)
-        outcome = apply_plan(visit.connection, roles, visit.seen, visit.plan, say)
+        outcome = apply_plan(visit.connection, roles, visit.facts, visit.plan, say)
         watch.done(name, failed=bool(outcome.error))
         return outcome
 

@@ -32,7 +32,7 @@ def revealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """Let every test begin without any secret read."""
     values: set[str] = set()
     monkeypatch.setattr(secret_module, "_revealed", values)
-    yield values
+    return values
 
 
 def test_a_secret_is_read_from_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,9 @@ def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert Secret("file:~/token").reveal() == "mine"
 
 
-@pytest.mark.parametrize("literal", ["hunter2", "", "env:", "vault:x", "file", "Env:X", ":x", "cmd:"])
+@pytest.mark.parametrize(
+    "literal", ["hunter2", "", "env:", "vault:x", "file", "Env:X", ":x", "cmd:"]
+)
 def test_a_literal_value_is_refused(literal: str) -> None:
     """An inventory is committed: a value in it is an error, and the error does not repeat it."""
     with pytest.raises(ValueError, match="expected a reference") as raised:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.tasks import Task, task
 
 from provision.errors import ProvisionError, UsageError, nearest
 
@@ -67,6 +67,18 @@ class Options:
     """Invoke's own `--echo` (`-e`) was given: commands are to be shown."""
 
 
+class _Task(Task[Any]):
+    """A task that can be asked for its arguments more than once: Invoke's own forgets the help."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:  # noqa: FBT001  Invoke's
+        """Return what Invoke asks for and keep the help texts."""
+        texts = dict(self.help)
+        try:
+            return list(super().get_arguments(ignore_unknown_help))
+        finally:
+            self.help = texts
+
+
 def command(*options: str, changes: bool = False, **settings: Any) -> Callable[..., Any]:
     """Make an Invoke task of `function(options, *, own=…) -> exit code`.
 
@@ -87,6 +99,7 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
         body.__signature__ = signature(function).replace(parameters=_parameters(names, own))  # type: ignore[attr-defined]
         known = {*names, *(parameter.name for parameter in own)}
         return task(
+            klass=_Task,
             auto_shortflags=False,
             help={name: text for name, text in _HELP.items() if name in known},
             iterable=sorted(_REPEATABLE & set(names)),

@@ -44,13 +44,13 @@ class Outcome(BaseModel):
 
 
 def apply_plan(
-    connection: Connection, roles: Mapping[str, Role], seen: Look, shown: HostPlan, say: Say
+    connection: Connection, roles: Mapping[str, Role], facts: Facts, shown: HostPlan, say: Say
 ) -> Outcome:
     """Apply what was shown, role by role; a failure ends the host and is told in the outcome."""
     run = _Run(connection, roles, shown, say)
     started = time.monotonic()
     try:
-        run.all(seen)
+        run.all(facts)
         error = ""
     except ProvisionError as failure:
         error = redact(f"{failure}{run.still_to_do}")
@@ -73,20 +73,22 @@ class _Run:
         self.resources: dict[str, Resource] = {}
         self.ran: list[str] = []
 
-    def all(self, seen: Look) -> None:
-        """Walk through the roles; after the first change look again before each of them."""
-        facts: Facts | None = seen.facts
+    def all(self, facts: Facts | None) -> None:
+        """Walk through the roles; the ground may have moved since the plan, or by an earlier role."""
         for planned in self.shown.roles:
-            now = planned
-            if self.changed:
-                seen = look(self.connection, {planned.role: self.roles[planned.role]}, facts)
-                facts = seen.facts
-                now = seen.plan_role(planned.role)
-            refuse_unlisted(self.shown, now)
-            if now.steps:
-                self._role(now, seen)
-                facts = None  # the role may have changed them
+            if planned.pending or self.changed:
+                facts = self._role(planned.role, facts)
             self._handlers(self.shown.handlers_after(planned.role))
+
+    def _role(self, role: str, facts: Facts | None) -> Facts | None:
+        """Look again, apply what differs, and return the facts, or None if they may have changed."""
+        seen = look(self.connection, {role: self.roles[role]}, facts)
+        now = seen.plan_role(role)
+        refuse_unlisted(self.shown, now)
+        if not now.steps:
+            return seen.facts
+        self._apply(now, seen)
+        return None
 
     def outcome(self, error: str, seconds: float) -> Outcome:
         """Say for every listed change what became of it."""
@@ -113,7 +115,7 @@ class _Run:
         titles = [notice.handler.command.title for notice in self.pending.values()]
         return f" Still to do on the host: {', '.join(titles)}." if titles else ""
 
-    def _role(self, now: RolePlan, seen: Look) -> None:
+    def _apply(self, now: RolePlan, seen: Look) -> None:
         resources = {resource.id: resource for resource in seen.resources[now.role]}
         self.resources |= resources
         ids = [row.id for row in now.rows if row.verdict == "change"]

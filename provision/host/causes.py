@@ -73,6 +73,11 @@ _CAUSES: Final[tuple[tuple[str, str, str], ...]] = (
         "Check the host's network and proxies.apt, or set another mirror.",
     ),
     (
+        r"Failed to fetch \S+\.deb\s+404",
+        "the host's package lists are out of date",
+        "Run `apt-get update` there, then run again.",
+    ),
+    (
         r"(?:404\s+Not Found|403\s+Forbidden|does not have a Release file)",
         "the mirror does not carry this repository",
         "Check the mirror's URL and that it carries this release.",

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import fabric
@@ -16,8 +16,9 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from provision.errors import ConnectError
-from provision.host.known_hosts import StrictPolicy, UnknownKeyError, known_keys
+from provision.host.known_hosts import DEFAULT_FILES, StrictPolicy, UnknownKeyError, known_keys
 from provision.host.login import explain, explain_sudo, place_of
+from provision.host.ssh_config import config
 from provision.inventory.schema import Host
 
 _BANNER_TIMEOUT: Final = 30  # seconds
@@ -84,6 +85,8 @@ class Connection:
 
         `timeout` is in seconds and for the whole script; `on_line` gets each line of its output.
         """
+        if not self._fabric.is_connected:  # lost while the operator was asked
+            self.open()
         root = self._fabric.user == "root"
         with self._explained():
             channel = self._transport.open_session(timeout=_CHANNEL_TIMEOUT)
@@ -168,11 +171,6 @@ def _is_busy(error: Exception) -> bool:
     return isinstance(error, paramiko.SSHException) and "banner" in str(error)
 
 
-@cache
-def _config() -> Any:
-    return fabric.Config()
-
-
 def _fabric(host: Host) -> Any:
     ssh = host.ssh
     arguments: dict[str, Any] = {
@@ -187,7 +185,7 @@ def _fabric(host: Host) -> Any:
         ssh.address,
         user=ssh.user,
         port=ssh.port,
-        config=_config(),
+        config=config(),
         gateway=gateway,
         connect_timeout=ssh.connect_timeout,
         connect_kwargs=arguments,
@@ -201,7 +199,7 @@ def _gateway(host: Host) -> Any:
     arguments = {"key_filename": str(ssh.key)} if ssh.key else {}
     return fabric.Connection(
         ssh.gateway,
-        config=_config(),
+        config=config(),
         connect_timeout=ssh.connect_timeout,
         connect_kwargs={"banner_timeout": _BANNER_TIMEOUT, **arguments},
     )
@@ -213,6 +211,13 @@ def _be_strict(connection: Any, host: Host) -> None:
         port = "" if connection.port == _SSH_PORT else f":{connection.port}"
         name = f"[{connection.host}]{port}" if port else connection.host
         connection.client.set_missing_host_key_policy(StrictPolicy())
-        for kind, key in known_keys(host.ssh.known_hosts, name):
+        for kind, key in known_keys(_known_hosts(host, connection), name):
             connection.client.get_host_keys().add(name, kind, key)
         connection = connection.gateway
+
+
+def _known_hosts(host: Host, connection: Any) -> tuple[Path, ...]:
+    if host.ssh.known_hosts:
+        return (host.ssh.known_hosts,)
+    files = connection.ssh_config.get("userknownhostsfile", "").split()
+    return (*map(Path, files), *DEFAULT_FILES) if files else DEFAULT_FILES

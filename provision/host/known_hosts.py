@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn
@@ -14,7 +15,7 @@ import paramiko
 from provision.errors import ConnectError
 from provision.inventory.schema import Host
 
-_DEFAULTS: Final = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+DEFAULT_FILES: Final = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 
 
 class UnknownKeyError(ConnectError):
@@ -55,10 +56,10 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"{key.get_name()} SHA256:{sha256}"
 
 
-def known_keys(configured: Path | None, name: str) -> list[tuple[str, paramiko.PKey]]:
+def known_keys(files: Iterable[Path], name: str) -> list[tuple[str, paramiko.PKey]]:
     """Return the known keys (type, key) of `name`, as `address` or `[address]:port`."""
     keys = []
-    for path in (configured,) if configured else _DEFAULTS:
+    for path in files:
         found = _load(path.expanduser()).lookup(name)
         keys += list(found.items()) if found else []
     return keys
@@ -66,7 +67,7 @@ def known_keys(configured: Path | None, name: str) -> list[tuple[str, paramiko.P
 
 def trust(configured: Path | None, name: str, key: paramiko.PKey) -> Path:
     """Append the key to the host's known_hosts file and return the file's path."""
-    path = (configured or _DEFAULTS[0]).expanduser()
+    path = (configured or DEFAULT_FILES[0]).expanduser()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     line = f"{name} {key.get_name()} {key.get_base64()}\n"

@@ -19,9 +19,18 @@ if TYPE_CHECKING:
     Machine = Any
 
 FIXTURES: Final = Path(__file__).with_name("fixtures")
-SECTIONS: Final = (
-    "os host cpu memory disks pci driver gpus docker toolkit".split()  # as the script has them
-)
+SECTIONS: Final = [
+    "os",
+    "host",
+    "cpu",
+    "memory",
+    "disks",
+    "pci",
+    "driver",
+    "gpus",
+    "docker",
+    "toolkit",
+]  # as the script has them
 shells = pytest.mark.parametrize("shell", ["sh", "dash", "busybox"])
 
 VERSION: Final = """\
@@ -134,9 +143,7 @@ def test_a_mismatch_is_told_with_both_versions(machine: Machine, shell: str) -> 
 
 
 @pytest.mark.parametrize(("module", "status"), [(None, "not loaded"), ("580.159.04", "broken")])
-def test_a_driver_that_does_not_answer(
-    machine: Machine, module: str | None, status: str
-) -> None:
+def test_a_driver_that_does_not_answer(machine: Machine, module: str | None, status: str) -> None:
     """Without a loaded module it is `not loaded`, with one it is `broken`; its words are kept."""
     fail = f'echo "{NO_DRIVER}"; exit 9'
     if module:
@@ -226,7 +233,11 @@ def test_an_engine_that_does_not_answer_is_none(machine: Machine, text: str) -> 
 
 def test_nvidia_devices_are_counted_without_a_driver(machine: Machine) -> None:
     """Display controllers of NVIDIA on the PCI bus, and nouveau in the driver's place."""
-    devices = {"0": ("0x10de", "0x030200"), "1": ("0x10de", "0x030000"), "2": ("0x10de", "0x040300")}
+    devices = {
+        "0": ("0x10de", "0x030200"),
+        "1": ("0x10de", "0x030000"),
+        "2": ("0x10de", "0x040300"),
+    }
     for name, (vendor, kind) in (devices | {"3": ("0x1002", "0x030000")}).items():
         machine.file(f"/sys/bus/pci/devices/{name}/vendor", f"{vendor}\n")
         machine.file(f"/sys/bus/pci/devices/{name}/class", f"{kind}\n")

@@ -140,7 +140,11 @@ MOVED = "provision: /etc/docker/daemon.json is no longer what was probed"
         (FULL_BEFORE, "the disk is full", "df -h"),
         (FLAG, "dockerd has options both in its unit and in daemon.json: hosts", "ExecStart"),
         (UNKNOWN_KEY, "dockerd refuses /etc/docker/daemon.json: the following", "--validate"),
-        (DOCKER_JSON, "dockerd refuses /etc/docker/daemon.json: invalid char", "--config-file=/etc"),
+        (
+            DOCKER_JSON,
+            "dockerd refuses /etc/docker/daemon.json: invalid char",
+            "--config-file=/etc",
+        ),
         (WRONG_KEY, "signing key is not the pinned one: expected 9DC858, got EEF346", "Do not go"),
         (MOVED, "/etc/docker/daemon.json was changed by somebody else", "Plan again"),
     ],
@@ -174,8 +178,10 @@ def test_what_is_not_known_has_no_cause(output: str) -> None:
 @pytest.mark.parametrize(
     "output",
     [
-        "System has not been booted with systemd as init system (PID 1). Can't operate.\n"
-        "Failed to connect to bus: Host is down",
+        (
+            "System has not been booted with systemd as init system (PID 1). Can't operate.\n"
+            "Failed to connect to bus: Host is down"
+        ),
         "failed to dial /run/containerd/containerd.sock: connect: connection refused",
         "curl: (7) Failed to connect to localhost port 8000 after 0 ms: Couldn't connect to server",
     ],

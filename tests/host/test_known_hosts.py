@@ -30,7 +30,7 @@ def _line(name: str, key: paramiko.PKey = KEY) -> str:
 
 def _names(path: Path, name: str) -> list[paramiko.PKey]:
     known_hosts._load.cache_clear()  # noqa: SLF001  each test writes files of its own
-    return [key for _, key in known_keys(path, name)]
+    return [key for _, key in known_keys([path], name)]
 
 
 def test_trust_writes_a_file_that_only_its_owner_may_write(tmp_path: Path) -> None:
@@ -42,7 +42,9 @@ def test_trust_writes_a_file_that_only_its_owner_may_write(tmp_path: Path) -> No
     assert _names(path, "[10.0.0.11]:2222") == [KEY]
 
 
-@pytest.mark.parametrize("before", ["", "# mine\n", _line("gpu00", OTHER), _line("gpu00", OTHER)[:-1]])
+@pytest.mark.parametrize(
+    "before", ["", "# mine\n", _line("gpu00", OTHER), _line("gpu00", OTHER)[:-1]]
+)
 def test_trust_appends(tmp_path: Path, before: str) -> None:
     """What stood there stays, also without a newline at its end; the new key is known at once."""
     path = tmp_path / "known_hosts"
@@ -51,7 +53,7 @@ def test_trust_appends(tmp_path: Path, before: str) -> None:
     trust(path, "gpu01", KEY)
     text = path.read_text(encoding="utf-8")
     assert text == (f"{before.rstrip()}\n" if before else "") + _line("gpu01")
-    assert [key for _, key in known_keys(path, "gpu01")] == [KEY]
+    assert [key for _, key in known_keys([path], "gpu01")] == [KEY]
 
 
 def test_ssh_keygen_finds_what_was_recorded(tmp_path: Path) -> None:

@@ -17,9 +17,7 @@ from provision.host.login import explain, explain_sudo, place_of
 from provision.inventory.schema import SSH, Host
 
 KEY, OTHER = (paramiko.ECDSAKey.generate() for _ in range(2))
-HOST = Host(
-    name="gpu01", ssh=SSH(address="10.0.0.11", port=2222, user="ops", key=Path("/keys/id"))
-)
+HOST = Host(name="gpu01", ssh=SSH(address="10.0.0.11", port=2222, user="ops", key=Path("/keys/id")))
 PLAIN = Host(name="gpu02")
 PLACE = "gpu01 (ops@10.0.0.11:2222)"
 SSH_COMMAND = "ssh -i /keys/id -p 2222 ops@10.0.0.11 true"
@@ -33,7 +31,11 @@ NO_PORT = paramiko.ssh_exception.NoValidConnectionsError(
     ("error", "what", "remedy"),
     [
         (CHANGED, "the host key has CHANGED", "ssh-keygen -R '[10.0.0.11]:2222' && inv trust"),
-        (paramiko.AuthenticationException("Authentication failed."), "the login was refused", SSH_COMMAND),
+        (
+            paramiko.AuthenticationException("Authentication failed."),
+            "the login was refused",
+            SSH_COMMAND,
+        ),
         (paramiko.PasswordRequiredException("locked"), "the key /keys/id is encrypted", "ssh-add"),
         (FileNotFoundError(2, "No such file", "/keys/id"), "/keys/id does not exist", "ssh.key"),
         (socket.gaierror(-2, "Name or service not known"), "cannot be resolved", "ssh.address"),
@@ -42,7 +44,11 @@ NO_PORT = paramiko.ssh_exception.NoValidConnectionsError(
         (TimeoutError("timed out"), "the host does not answer", SSH_COMMAND),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "the host does not answer", SSH_COMMAND),
         (OSError(errno.ENETUNREACH, "unreachable"), "the host does not answer", SSH_COMMAND),
-        (TimeoutError("the command did not end in time"), "did not end in time", "Look at the host"),
+        (
+            TimeoutError("the command did not end in time"),
+            "did not end in time",
+            "Look at the host",
+        ),
         (EOFError(), "the connection failed: EOFError", SSH_COMMAND),
         (paramiko.SSHException("Error reading SSH protocol banner"), "banner", SSH_COMMAND),
         (ConnectionResetError(104, "Connection reset by peer"), "reset by peer", SSH_COMMAND),
@@ -105,7 +111,12 @@ def test_an_unknown_key_says_how_to_compare_and_how_to_trust_it() -> None:
     ("status", "stderr", "what", "remedy"),
     [
         (1, "sudo: a password is required\n", "sudo wants a password", "NOPASSWD"),
-        (1, "sudo: a terminal is required to read the password\n", "sudo wants a pass", "sudoers.d/ops"),
+        (
+            1,
+            "sudo: a terminal is required to read the password\n",
+            "sudo wants a pass",
+            "sudoers.d/ops",
+        ),
         (127, "env: 'sudo': No such file or directory\n", "no root shell", "Install sudo"),
         (1, "sudo: unknown user root\n", "no root shell through sudo: sudo: unknown user", "root"),
         (127, "", "exit status 127", "Install sudo"),
@@ -122,7 +133,9 @@ def test_sudo_that_refuses_is_told_from_a_script_that_fails(
     assert remedy in raised.value.remedy
 
 
-@pytest.mark.parametrize(("status", "stderr"), [(0, "sudo: warning\n"), (1, "E: apt failed"), (2, "")])
+@pytest.mark.parametrize(
+    ("status", "stderr"), [(0, "sudo: warning\n"), (1, "E: apt failed"), (2, "")]
+)
 def test_a_script_that_fails_is_not_sudos_fault(status: int, stderr: str) -> None:
     """What the script did is judged by somebody else."""
     result: Any = explain_sudo(PLACE, "ops", status, stderr)

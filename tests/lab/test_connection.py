@@ -35,12 +35,13 @@ def agent(lab: Lab) -> Iterator[dict[str, str]]:
 
 
 def test_ssh_configuration_is_honoured(lab: Lab, home: Path) -> None:
-    """An alias of ~/.ssh/config gives address, user and key to a host that states none."""
-    (home / ".ssh/config").write_text(
+    """An alias, in a file that ~/.ssh/config includes, gives address, user and key to a host."""
+    (home / ".ssh/config").write_text("Include config.d/*\n")
+    (home / ".ssh/config.d").mkdir()
+    (home / ".ssh/config.d/lab").write_text(
         f"Host gpu01\n  HostName {lab.host('gpu01').address}\n  User ops\n"
-        f"  IdentityFile {lab.key}\n"
+        f"  IdentityFile {lab.key}\n  UserKnownHostsFile {lab.known_hosts}\n"
     )
-    (home / ".ssh/known_hosts").write_text(lab.known_hosts.read_text())
     path = home / "fleet.yaml"
     path.write_text("hosts: {gpu01: {}}\n")
     answer = inv("facts", "--inventory", path, HOME=str(home), SSH_AUTH_SOCK="")

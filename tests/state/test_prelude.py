@@ -251,9 +251,7 @@ def keys() -> dict[str, tuple[bytes, bytes, list[str]]]:
     def exported(*names: str) -> tuple[bytes, bytes, list[str]]:
         listing = gpg("--with-colons", "--list-keys", *names).decode().splitlines()
         primary = [
-            after.split(":")[9]
-            for line, after in pairwise(listing)
-            if line.startswith("pub:")
+            after.split(":")[9] for line, after in pairwise(listing) if line.startswith("pub:")
         ]
         return gpg("--armor", "--export", *names), gpg("--export", *names), primary
 

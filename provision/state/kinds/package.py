@@ -114,7 +114,8 @@ def _install(specs: list[str], lock_timeout: int) -> Command:
         f"LOCK_TIMEOUT={lock_timeout}\n"
         # A run that was killed leaves dpkg half-way; nothing can be installed before that is ended.
         '[ -z "$(dpkg --audit)" ] || DEBIAN_FRONTEND=noninteractive dpkg --configure -a\n'
-        "apt_lists_fresh || apt_update\n"
+        # A broken source of somebody else's is no reason not to install what ours have.
+        "apt_lists_fresh || apt_update || echo 'some package lists could not be fetched'\n"
         f"{install}"
     )
     removed = [spec[:-1] for spec in specs if spec.endswith("-")]

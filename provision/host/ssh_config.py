@@ -1,0 +1,53 @@
+"""The operator's ssh configuration as OpenSSH reads it, with its `Include`s, for Fabric."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import fabric
+import paramiko
+
+from provision.errors import ConnectError
+
+_FILES: Final = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
+_INCLUDE: Final = re.compile(r"^\s*include[\s=]+(.*)$", re.IGNORECASE)
+_DEEPEST: Final = 16  # OpenSSH's own limit of nested files
+
+
+@cache
+def config() -> Any:
+    """Return Fabric's configuration with the operator's ssh configuration in it, read once."""
+    # Fabric passes `Include` over: paramiko's parser does not know it.
+    text = "\nHost *\n".join("".join(_lines(path.expanduser(), 0)) for path in _FILES)
+    try:
+        return fabric.Config(ssh_config=paramiko.SSHConfig.from_text(text))
+    except paramiko.ConfigParseError as error:
+        raise ConnectError(
+            f"the ssh configuration cannot be read: {error}",
+            where=str(_FILES[0]),
+            remedy="Check it: ssh -G localhost",
+        ) from error
+
+
+def _lines(path: Path, depth: int) -> Iterator[str]:
+    """Yield a file's lines, included files in place; what does not exist has none."""
+    if depth > _DEEPEST or not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        include = _INCLUDE.match(line)
+        if not include:
+            yield f"{line}\n"
+            continue
+        for pattern in include[1].split():
+            for file in _matching(pattern.strip("\"'"), path.parent):
+                yield from _lines(file, depth + 1)
+
+
+def _matching(pattern: str, folder: Path) -> list[Path]:
+    wanted = Path(pattern).expanduser()
+    root = Path("/") if wanted.is_absolute() else folder
+    return sorted(root.glob(str(wanted.relative_to("/") if wanted.is_absolute() else wanted)))
