@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,10 +37,9 @@ def test_a_secret_is_read_from_its_source(tmp_path: Path, monkeypatch: pytest.Mo
     """Environment, file and command give the value without the newline at its end."""
     monkeypatch.setenv("PROVISION_TOKEN", "from env")
     (tmp_path / "token").write_text("from file\r\n", encoding="utf-8")
-    command = shlex.join([sys.executable, "-c", "print('from cmd')"])
     assert Secret("env:PROVISION_TOKEN").reveal() == "from env"
     assert Secret(f"file:{tmp_path / 'token'}").reveal() == "from file"
-    assert Secret(f"cmd:{command}").reveal() == "from cmd"
+    assert Secret("cmd:echo 'from cmd'").reveal() == "from cmd"
 
 
 def test_a_command_is_no_shell(tmp_path: Path) -> None:

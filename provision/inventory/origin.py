@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from provision.errors import InventoryError
+from provision.inventory.merge import Layer
 from provision.inventory.node import at, plain
 from provision.inventory.problems import display, suggest
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from provision.inventory.merge import Layer
-    from provision.inventory.schema import Inventory
+from provision.inventory.schema import Inventory
 
 _SETTINGS = ("ssh", "proxies", "gpus")
 
@@ -30,7 +27,11 @@ class Origin(NamedTuple):
 
 
 def origins(inventory: Inventory, host: str, dotted: str) -> list[Origin]:
-    """Return the origins of a host's setting, the winner first, or raise `InventoryError`."""
+    """Return where a setting such as `docker.mirror` comes from: the winner first.
+
+    The others follow in the order in which they were overridden. A setting that no layer sets has
+    its default as its one origin. Raises `InventoryError` for an unknown name.
+    """
     if host not in inventory.hosts:
         raise InventoryError(
             f"no host {host!r}",

@@ -8,10 +8,9 @@ from pydantic import BaseModel, Field, SerializeAsAny, model_validator
 
 from provision.inventory.json_schema import json_schema
 from provision.inventory.merge import Layer
-from provision.inventory.origin import Origin, origins
 from provision.inventory.settings import SSH, Model, Proxies, Settings
 
-__all__ = ["SSH", "Group", "Host", "Inventory", "Origin", "Proxies", "json_schema"]
+__all__ = ["SSH", "Group", "Host", "Inventory", "Proxies", "json_schema"]
 
 
 class Host(Settings):
@@ -54,11 +53,3 @@ class Inventory:
     groups: dict[str, Group]
     layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict, repr=False)
     models: Mapping[str, type[BaseModel]] = field(default_factory=dict, repr=False)
-
-    def origin(self, host: str, dotted: str) -> list[Origin]:
-        """Return where a setting such as `docker.mirror` comes from: the winner first.
-
-        The others follow in the order in which they were overridden. A setting that no layer
-        sets has its default as its one origin. Raises `InventoryError` for an unknown name.
-        """
-        return origins(self, host, dotted)

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from provision.inventory.schema import Host, Inventory, Origin
+from provision.inventory.origin import Origin
+from provision.inventory.schema import Host, Inventory
 
 
 def print_inventory(console: Console, inventory: Inventory) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
 from invoke.collection import Collection
@@ -123,7 +123,7 @@ def test_provision_stops_after_the_plan_on_a_dry_run(
         def __init__(self, options: Options) -> None:
             self.options = options
 
-        def __enter__(self) -> Run:
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *_: object) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from provision.errors import InventoryError
 from provision.inventory.load import find, load
-from provision.inventory.schema import SSH, Host, Origin, Proxies
+from provision.inventory.origin import Origin, origins
+from provision.inventory.schema import SSH, Host, Proxies
 from provision.secret import Secret
 
 if TYPE_CHECKING:
@@ -188,25 +189,25 @@ def test_a_byte_order_mark_is_no_character(
 def test_origin_names_the_winner_and_what_it_overrode(inventory: Load, tmp_path: Path) -> None:
     """The origin of a value lists every layer that sets it, the winner first."""
     fleet, path = inventory(FLEET), tmp_path / "lab.yaml"
-    assert fleet.origin("login1", "gpus") == [
+    assert origins(fleet, "login1", "gpus") == [
         Origin(path, 18, 0, "host login1"),
         Origin(path, 13, 8, "group gpu"),
     ]
-    assert fleet.origin("login1", "docker.labels.b") == [
+    assert origins(fleet, "login1", "docker.labels.b") == [
         Origin(path, 21, "3", "host login1"),
         Origin(path, 4, "2", "vars"),
     ]
-    assert fleet.origin("gpu02", "ssh.address") == [Origin(path, 22, "10.0.0.12", "host gpu02")]
+    assert origins(fleet, "gpu02", "ssh.address") == [Origin(path, 22, "10.0.0.12", "host gpu02")]
 
 
 def test_origin_of_a_default_says_so(inventory: Load, tmp_path: Path) -> None:
     """A setting that nobody sets has its default as its origin."""
     fleet, path = inventory(FLEET), tmp_path / "lab.yaml"
-    assert fleet.origin("lone", "gpus") == [Origin(path, 0, None, "default")]
-    assert fleet.origin("lone", "ssh.address") == [Origin(path, 0, "lone", "default")]
+    assert origins(fleet, "lone", "gpus") == [Origin(path, 0, None, "default")]
+    assert origins(fleet, "lone", "ssh.address") == [Origin(path, 0, "lone", "default")]
     role = "default of role docker"
-    assert fleet.origin("gpu01", "docker.fast") == [Origin(path, 0, value=True, layer=role)]
-    assert fleet.origin("lone", "docker.limits.soft") == [Origin(path, 0, 1, role)]
+    assert origins(fleet, "gpu01", "docker.fast") == [Origin(path, 0, value=True, layer=role)]
+    assert origins(fleet, "lone", "docker.limits.soft") == [Origin(path, 0, 1, role)]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_origin_of_an_unknown_name_is_an_error(
 ) -> None:
     """Asking for what does not exist names the nearest known name."""
     with pytest.raises(InventoryError) as caught:
-        inventory(FLEET).origin(host, dotted)
+        origins(inventory(FLEET), host, dotted)
     assert caught.value.remedy == remedy
 
 

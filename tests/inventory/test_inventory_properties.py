@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from provision.inventory import ranges
 from provision.inventory.load import load
 from provision.inventory.merge import overlay
+from provision.inventory.origin import origins
 from provision.inventory.select import select
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def test_precedence_holds_for_every_host(
         expected = [
             (port, layer) for port, layer in [*layers, (common, "vars")] if port is not None
         ]
-        origins = [(origin.value, origin.layer) for origin in fleet.origin(name, "ssh.port")]
-        assert origins == (expected or [(None, "default")])
-        assert fleet.hosts[name].ssh.port == origins[0][0]
+        found = [(origin.value, origin.layer) for origin in origins(fleet, name, "ssh.port")]
+        assert found == (expected or [(None, "default")])
+        assert fleet.hosts[name].ssh.port == found[0][0]
     if members:
         assert {host.name for host in select(fleet, [], ["g"])} == set(members)

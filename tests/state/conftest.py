@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,11 +14,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SHELLS: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash"]}
+_ALL: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash"]}
+SHELLS: Final = {  # each program once: Debian's sh is dash
+    Path(shutil.which(argv[0]) or name).resolve(): (name, argv) for name, argv in _ALL.items()
+}.values()
 _NOBODY: Final = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
-@pytest.fixture(scope="session", params=SHELLS, ids=str)
+@pytest.fixture(scope="session", params=SHELLS, ids=lambda param: param[0])
 def shell(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[bytes]]:
     """Return a function that feeds a script to one of the shells, as root or as nobody."""
 
@@ -27,7 +31,7 @@ def shell(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedP
         prefix = _NOBODY if unprivileged and os.geteuid() == 0 else []
         data = script if isinstance(script, bytes) else script.encode("utf-8", "surrogateescape")
         return subprocess.run(
-            [*prefix, *SHELLS[request.param], "-s"],
+            [*prefix, *request.param[1], "-s"],
             input=data,
             capture_output=True,
             timeout=30,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from provision.errors import ProbeError
@@ -89,7 +89,7 @@ def test_a_directory_converges(shell: Shell, folder: Path, before: int | None) -
     assert path.stat().st_mode & 0o7777 == 0o755
 
 
-@pytest.mark.parametrize("before", [None, "old\n", "", "sha256:0123", "x" * 70000])
+@pytest.mark.parametrize("before", [None, "old\n", "x" * 70000], ids=["absent", "small", "large"])
 @pytest.mark.parametrize(
     "more",
     [
@@ -138,11 +138,12 @@ _objects = st.dictionaries(_keys, _json, max_size=3)
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(before=st.none() | _objects, merge=_objects)
 def test_a_json_file_converges(shell: Shell, before: Any, merge: dict[str, Any]) -> None:
     """Whatever stood there and whatever is merged; keys that are not ours stay as they are."""
+    assume(before is not None or os.geteuid() == 0)  # a new file belongs to root
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "file.json")
         if before is not None:
@@ -206,7 +207,7 @@ def test_a_broken_dpkg_is_not_an_absent_package(shell: Shell, folder: Path) -> N
     """A database that cannot be read is an error that says why."""
     (folder / "status").write_text("this is no database\n", encoding="utf-8")
     moved = {"export LC_ALL=C": f"export DPKG_ADMINDIR={folder} LC_ALL=C"}
-    with pytest.raises(ProbeError, match="package:thing: the state cannot be read: .*colon"):
+    with pytest.raises(ProbeError, match=r"package:thing: the state cannot be read: .*colon"):
         _look(shell, Package(name="thing"), moved)
 
 

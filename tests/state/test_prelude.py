@@ -143,7 +143,7 @@ def test_write_file_keeps_every_byte(shell: Shell, folder: Path, content: str) -
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(old=st.binary(max_size=300), new=st.binary(max_size=3000))
 def test_write_file_replaces_any_bytes_by_any_bytes(shell: Shell, old: bytes, new: bytes) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from provision.errors import ProbeError
 from provision.state.probe import parse_states, probe_script
 from provision.state.resource import Command, Resource, State
-from provision.state.shell import framed, literal, nonce
+from provision.state.shell import literal, nonce
 
 if TYPE_CHECKING:
     import subprocess
@@ -154,4 +154,3 @@ def test_an_answer_of_somebody_else_is_never_a_state(stdout: str, stderr: str) -
 def test_nonces_differ() -> None:
     """Two scripts never share a frame."""
     assert len({nonce() for _ in range(100)}) == 100
-    assert "provision_main </dev/null\n" in framed("")
