@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: help setup demo check lab-test test test-all docs lock clean
+.PHONY: help setup demo check test-tools lab-test test test-all docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,11 +27,17 @@ demo: setup  ## Take two bare lab hosts to Docker and the NVIDIA Container Toolk
 	$(INV) plan --inventory lab
 	@echo "== The hosts are yours until 'inv lab.down': try 'inv facts --inventory lab'"
 
-check: setup  ## Lint, types and pure tests
+check: setup test-tools  ## Lint, types and pure tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST) -q -m "not lab"
+
+test-tools:  # shells and tools that pure tests run scripts with
+	@command -v busybox gpg ssh-keygen setpriv dash >/dev/null || { \
+	    echo "== Installing busybox, gnupg, openssh-client (apt-get)"; \
+	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -y -q --no-install-recommends busybox gnupg openssh-client dash util-linux; }
 
 lab-test: setup  ## Tests on real hosts of the lab
 	$(PYTEST) -q -m lab --durations=5

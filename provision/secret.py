@@ -43,7 +43,8 @@ class Secret:
         value = _SOURCES[source](rest).rstrip("\r\n")
         if not value:
             raise SecretError("the secret is empty", where=self.reference, remedy="Set a value.")
-        _revealed.add(value)
+        # Of a secret with several lines each is one: output is shown, and masked, by lines.
+        _revealed.update({value, *filter(None, value.splitlines())})
         return value
 
     def __repr__(self) -> str:
@@ -115,7 +116,9 @@ def _from_command(command: str) -> str:
             timeout=_COMMAND_TIMEOUT,
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        detail = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1:]
+        said = getattr(error, "stderr", "") or str(error)
+        text = said.decode(errors="replace") if isinstance(said, bytes) else said
+        detail = text.strip().splitlines()[-1:]
         raise SecretError(
             " ".join(detail) or "the command failed",
             where=f"cmd:{command}",

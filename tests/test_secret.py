@@ -93,7 +93,6 @@ def test_a_missing_source_is_an_error_with_its_remedy(
         assert text in str(raised.value)
 
 
-@pytest.mark.xfail(reason="reported: TimeoutExpired.stderr is bytes, which secret.py joins as text")
 def test_a_command_that_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when it has said something before."""
     monkeypatch.setattr(secret_module, "_COMMAND_TIMEOUT", 0.2)
@@ -138,7 +137,6 @@ def test_what_was_revealed_is_masked_wherever_it_stands(monkeypatch: pytest.Monk
     assert redact("a s3cret, (s3cret-and-more) s3cret") == f"a {MASK}, ({MASK}) {MASK}"
 
 
-@pytest.mark.xfail(reason="reported: a secret of several lines is shown line by line in a diff")
 def test_each_line_of_a_long_secret_is_masked(tmp_path: Path) -> None:
     """A private key leaves the program line by line: each of them is the secret."""
     (tmp_path / "key").write_text("-----BEGIN-----\nabcdefgh\n-----END-----\n", encoding="utf-8")

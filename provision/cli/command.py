@@ -155,14 +155,19 @@ def _guarded(work: Callable[[], int | None], given: Mapping[str, Any]) -> int:
     try:
         return work() or OK
     except ProvisionError as error:
-        text = str(error)
+        return _failed(str(error), given)
     except KeyboardInterrupt:
-        text = "interrupted. What was done is done; run again to go on."
+        return _failed("interrupted. What was done is done; run again to go on.", given)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, and so has the need to tell it
         return FAILED
     except Exception as error:  # noqa: BLE001  no traceback reaches an operator
-        text = f"unexpected {type(error).__name__}: {error}. Run again with --debug and report it."
+        text = f"unexpected {type(error).__name__}: {error}"
+        return _failed(f"{text}. Run again with --debug and report it.", given)
+
+
+def _failed(text: str, given: Mapping[str, Any]) -> int:
+    """Say why a task failed, with --debug where; called while the error is being handled."""
     from provision.secret import redact
 
     if given["debug"] or {"-d", "--debug"} & set(sys.argv):

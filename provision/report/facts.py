@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from provision.facts import Facts
 from provision.fleet import Visit
@@ -20,7 +21,7 @@ def print_facts(console: Console, visits: Sequence[Visit]) -> None:
         table.add_column(column)
     for visit in visits:
         if visit.facts:
-            table.add_row(visit.host.name, *_cells(visit.facts))
+            table.add_row(*map(Text, (visit.host.name, *_cells(visit.facts))))
     if table.row_count:
         console.print(table)
     print_errors(console, visits)

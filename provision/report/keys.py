@@ -19,7 +19,7 @@ def print_keys(console: Console, keys: Sequence[HostKey]) -> None:
         for column in ("host", "known as", "key"):
             table.add_column(column, no_wrap=True)
         for key in unknown:
-            table.add_row(key.host.name, key.name, key.fingerprint)
+            table.add_row(*map(Text, (key.host.name, key.name, key.fingerprint)))
         console.print(table)
     for key in keys:
         if key.error:

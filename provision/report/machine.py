@@ -14,7 +14,7 @@ from provision.secret import redact
 
 def write_json(value: Mapping[str, Any]) -> None:
     """Write one JSON document to stdout."""
-    sys.stdout.write(redact(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+    sys.stdout.write(json.dumps(_masked(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def facts_document(visits: Sequence[Visit]) -> dict[str, Any]:
@@ -66,3 +66,14 @@ def _role(role: Any) -> dict[str, Any]:
             for notice in role.notices
         ],
     }
+
+
+def _masked(value: Any) -> Any:
+    """Mask secrets in every text of a document; once it is JSON they would be escaped."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    return value

@@ -144,10 +144,13 @@ def plan_role(
 def refuse_unlisted(shown: HostPlan, now: RolePlan) -> None:
     """Raise `PlanError` when `now` holds a change or a handler that `shown` did not announce."""
     announced = {(row.role, row.id): row for row in shown.pending}
-    joined = {row.id for row in shown.pending} - {row.id for row in _of(shown, now.role)}
+    # A resource that several roles yield alike is listed with the first of them.
+    elsewhere = {row.id: row for row in shown.pending} | {
+        row.id: None for row in _of(shown, now.role)
+    }
     for row in now.pending:
-        before = announced.get((row.role, row.id))
-        if row.verdict == "maybe" or row.id in joined or (before and before.verdict == "maybe"):
+        before = announced.get((row.role, row.id)) or elsewhere.get(row.id)
+        if row.verdict == "maybe" or (before and before.verdict == "maybe"):
             continue
         if before is None or not row.after.items() <= before.after.items():
             raise _unlisted(row.id)

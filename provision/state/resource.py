@@ -110,10 +110,11 @@ class Resource(BaseModel):
         ]
 
     def joins(self, other: Resource) -> bool:
-        """Say whether `other`, of the same id but another role, does not contradict this one."""
-        return self.model_copy(update={"notify": (), "after": ()}) == other.model_copy(
-            update={"notify": (), "after": ()}
-        )
+        """Say whether `other`, of the same id but another role, does not contradict this one.
+
+        It is listed and changed with the first role only, so it must notify the same handlers.
+        """
+        return self.model_copy(update={"after": ()}) == other.model_copy(update={"after": ()})
 
 
 def diff(actual: State | None, expected: State | None) -> frozenset[str]:

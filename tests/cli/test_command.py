@@ -247,7 +247,6 @@ def test_an_error_is_one_line_and_exit_code_1(
     assert capsys.readouterr() == ("", text)
 
 
-@pytest.mark.xfail(reason="reported: format_exc() is called behind the except block")
 @pytest.mark.parametrize("line", ["look --debug", "--debug look", "-d look"])
 def test_debug_shows_the_traceback(
     recorder: Recorder,

@@ -174,7 +174,6 @@ def test_what_is_not_known_has_no_cause(output: str) -> None:
     assert cause_of(output) is None
 
 
-@pytest.mark.xfail(reason="reported: causes.py blames the mirror for what is no mirror's fault")
 @pytest.mark.parametrize(
     "output",
     [
@@ -192,7 +191,6 @@ def test_only_a_mirror_is_blamed_for_a_mirror(output: str) -> None:
     assert cause is None or "mirror" not in cause.what
 
 
-@pytest.mark.xfail(reason="reported: real outputs without a cause yet")
 @pytest.mark.parametrize("output", [CLOCK, SIGNED_BY, NO_CANDIDATE])
 def test_more_real_output_has_a_cause(output: str) -> None:
     """A wrong clock, a second source with another keyring, a package without a candidate."""

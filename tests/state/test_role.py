@@ -52,13 +52,20 @@ def _json(**merge: Any) -> JsonFile:
         (_json(a=1), _json(b=2)),
         (_json(log={"a": 1}), _json(log={"b": 1})),
         (_json(log={"a": 1}), _json(log={})),
-        (DOCKER, DOCKER.model_copy(update={"notify": (DOCKER.restart,)})),
+        (DOCKER, DOCKER.model_copy(update={"after": ("package:docker-ce",)})),
     ],
     ids=["two keys", "two keys below one", "the mapping and a key of it", "one service"],
 )
 def test_two_roles_may_share_what_does_not_contradict(one: Resource, other: Resource) -> None:
     """Disjoint keys of one JSON file, and a resource that is the same, may be asked for twice."""
     assert _resources(one=(one,), two=(other,)) == {"one": (one,), "two": (other,)}
+
+
+def test_two_roles_may_not_notify_differently_for_one_resource() -> None:
+    """A resource is changed with its first role, so the other's handler would be lost: refused."""
+    loud = DOCKER.model_copy(update={"notify": (DOCKER.restart,)})
+    with pytest.raises(RoleError, match="'one' and 'two'"):
+        _resources(one=(DOCKER,), two=(loud,))
 
 
 @pytest.mark.parametrize(

@@ -52,16 +52,25 @@ class JsonFile(Resource):
         """Merge our keys into the text that was probed and replace the file."""
         del changed
         if actual is None:
-            text = json.dumps(self.merge, indent=4) + "\n"
+            text = _text(self.merge)
             return [write(self.name, text, "absent", Rights(self.mode))]
         probed = str(actual[_TEXT])
-        text = json.dumps(_merged(_parse(probed), self.merge), indent=4, ensure_ascii=False) + "\n"
+        text = _text(_merged(_parse(probed), self.merge))
         rights = Rights(*(str(actual[key]) for key in _RIGHTS))
         return [write(self.name, text, digest(probed), rights)]
 
     def joins(self, other: Resource) -> bool:
         """Allow another role to own other keys of the same file."""
         return isinstance(other, JsonFile) and not _clash(self.merge, other.merge)
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair, which only JSON's own escapes can hold
+        return json.dumps(value, indent=4) + "\n"
+    return text
 
 
 def _parse(text: str) -> dict[str, Any]:

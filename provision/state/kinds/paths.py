@@ -14,7 +14,7 @@ from provision.state.shell import literal, quote
 SHOWN_BYTES: Final = 65536
 """Files up to this size travel with the probe, so that a diff can be shown."""
 
-OctalMode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
+OctalMode = Annotated[str, StringConstraints(pattern=r"^[0-7]{4}$")]
 _FIELDS: Final = 5
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from provision.state.resource import Command, Handler, Resource, State
 from provision.state.shell import quote
+
+_FIXED: Final = frozenset({"static", "alias", "generated", "indirect", "transient"})
 
 
 class SystemdService(Resource):
@@ -47,11 +49,14 @@ class SystemdService(Resource):
         if "LoadState" not in properties:
             raise ValueError("systemctl gave no state: is this system booted with systemd?")
         if properties["LoadState"] == "not-found":
-            return None
+            # A unit that is not there neither runs nor starts at boot.
+            wanted = self.active or self.enabled
+            return None if wanted else {"active": False, "enabled": False}
+        enabled = properties.get("UnitFileState")
         return {
             "active": properties.get("ActiveState") == "active",
-            "enabled": properties.get("UnitFileState")
-            in {"enabled", "static", "alias", "generated"},
+            # A unit that can be neither enabled nor disabled is as it shall be.
+            "enabled": self.enabled if enabled in _FIXED else enabled == "enabled",
         }
 
     def expected(self) -> State | None:
