@@ -34,10 +34,13 @@ check: setup test-tools  ## Lint, types and pure tests
 	$(PYTEST) -q -m "not lab"
 
 test-tools:  # shells and tools that pure tests run scripts with
-	@command -v busybox gpg ssh-keygen setpriv dash >/dev/null || { \
-	    echo "== Installing busybox, gnupg, openssh-client (apt-get)"; \
-	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
-	        apt-get install -y -q --no-install-recommends busybox gnupg openssh-client dash util-linux; }
+	@missing=; for tool in busybox dash gpg setpriv ssh-keygen; do \
+	    command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+	    echo "== Installing$$missing (apt-get)"; \
+	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install \
+	        -y -q --no-install-recommends busybox dash gnupg openssh-client util-linux; \
+	fi
 
 lab-test: setup  ## Tests on real hosts of the lab
 	$(PYTEST) -q -m lab --durations=5
