@@ -15,8 +15,6 @@ from provision import lab as labs
 from provision.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from provision.lab import Lab
 
 pytestmark = pytest.mark.lab
@@ -40,13 +38,6 @@ echo '{NVIDIA_SOURCE}' >/etc/apt/sources.list.d/nvidia.list
 """
 
 
-@pytest.fixture
-def gpu01(lab: Lab) -> Iterator[str]:
-    """Return a host that the test may spoil: it is bare again afterwards."""
-    yield "gpu01"
-    lab.reset("gpu01")
-
-
 def root(lab: Lab, host: str, script: str) -> str:
     """Run a script as root that must succeed, and return what it said."""
     done = lab.exec(host, script)
@@ -61,9 +52,9 @@ def test_host_is_a_booted_systemd_without_failed_units(lab: Lab) -> None:
         assert root(lab, host.name, "systemctl --failed --no-legend --plain") == ""
 
 
-def test_host_is_bare(lab: Lab) -> None:
+def test_host_is_bare(lab: Lab, bare: str) -> None:
     """A host has neither Docker nor curl nor gpg until somebody provisions it."""
-    assert root(lab, "gpu02", "for c in docker curl gpg; do command -v $c; done; true") == ""
+    assert root(lab, bare, "for c in docker curl gpg; do command -v $c; done; true") == ""
 
 
 def test_host_keys_are_known_before_the_first_connection(lab: Lab) -> None:
@@ -98,25 +89,25 @@ def test_inventory_says_how_to_reach_every_host(lab: Lab) -> None:
     assert inventory["vars"]["docker"]["fingerprint"] == lab.docker_fingerprint
 
 
-def test_mirrors_serve_signed_repositories_in_two_versions(lab: Lab, gpu01: str) -> None:
+def test_mirrors_serve_signed_repositories_in_two_versions(lab: Lab, bare: str) -> None:
     """Over HTTPS and under the real names, apt finds two versions of Docker and of the toolkit."""
-    root(lab, gpu01, ADD_REPOSITORIES)
-    root(lab, gpu01, "apt-get update 2>&1 | tee /tmp/out; ! grep -E '^(W|E):' /tmp/out")
+    root(lab, bare, ADD_REPOSITORIES)
+    root(lab, bare, "apt-get update 2>&1 | tee /tmp/out; ! grep -E '^(W|E):' /tmp/out")
     for package in ("docker-ce", "nvidia-container-toolkit"):
-        assert len(root(lab, gpu01, f"apt-cache madison {package}").splitlines()) == 2
+        assert len(root(lab, bare, f"apt-cache madison {package}").splitlines()) == 2
     assert "mirrors.tuna.tsinghua.edu.cn GET /docker-ce/linux/debian/dists/" in lab.mirror_log()
 
 
 @pytest.mark.parametrize("repository", ["docker-ce", "nvidia"])
-def test_a_tampered_repository_fails_apt(lab: Lab, gpu01: str, repository: str) -> None:
+def test_a_tampered_repository_fails_apt(lab: Lab, bare: str, repository: str) -> None:
     """Apt refuses an index that was changed after it was signed."""
-    root(lab, gpu01, ADD_REPOSITORIES)
+    root(lab, bare, ADD_REPOSITORIES)
     lab.tamper(repository)
     try:
-        assert lab.exec(gpu01, "apt-get update").returncode != 0
+        assert lab.exec(bare, "apt-get update").returncode != 0
     finally:
         lab.untamper(repository)
-    root(lab, gpu01, "apt-get update")
+    root(lab, bare, "apt-get update")
 
 
 def test_a_mirror_can_be_down_and_up_again(lab: Lab) -> None:
@@ -130,17 +121,17 @@ def test_a_mirror_can_be_down_and_up_again(lab: Lab) -> None:
     root(lab, "gpu02", fetch)
 
 
-def test_docker_and_the_toolkit_run_a_container_with_a_gpu(lab: Lab, gpu01: str) -> None:
+def test_docker_and_the_toolkit_run_a_container_with_a_gpu(lab: Lab, bare: str) -> None:
     """A host with Docker and the toolkit from the mirrors shows its GPU inside a container."""
-    root(lab, gpu01, ADD_REPOSITORIES)
+    root(lab, bare, ADD_REPOSITORIES)
     packages = "docker-ce docker-compose-plugin nvidia-container-toolkit"
-    root(lab, gpu01, f"apt-get update -qq && apt-get install -y -qq {packages}")
-    root(lab, gpu01, "nvidia-ctk runtime configure --runtime=docker && systemctl restart docker")
-    copy = lab.engine.command("cp", str(lab.tiny_image()), f"{lab.host(gpu01).container}:/root/")
+    root(lab, bare, f"apt-get update -qq && apt-get install -y -qq {packages}")
+    root(lab, bare, "nvidia-ctk runtime configure --runtime=docker && systemctl restart docker")
+    copy = lab.engine.command("cp", str(lab.tiny_image()), f"{lab.host(bare).container}:/root/")
     subprocess.run(copy, check=True, capture_output=True)
-    root(lab, gpu01, "docker import /root/tiny.tar tiny")
-    inside = root(lab, gpu01, "docker run --rm --gpus all --ulimit memlock=-1 tiny nvidia-smi -L")
-    assert inside == root(lab, gpu01, "nvidia-smi -L")
+    root(lab, bare, "docker import /root/tiny.tar tiny")
+    inside = root(lab, bare, "docker run --rm --gpus all --ulimit memlock=-1 tiny nvidia-smi -L")
+    assert inside == root(lab, bare, "nvidia-smi -L")
 
 
 def test_reset_is_bare_again_with_the_same_host_key(lab: Lab) -> None:
@@ -151,14 +142,14 @@ def test_reset_is_bare_again_with_the_same_host_key(lab: Lab) -> None:
     assert lab.ssh("gpu01", "true").returncode == 0
 
 
-def test_a_killed_host_comes_back_with_its_disk_and_a_new_boot(lab: Lab, gpu01: str) -> None:
+def test_a_killed_host_comes_back_with_its_disk_and_a_new_boot(lab: Lab, bare: str) -> None:
     """A host whose power was cut starts again with its files and another boot id."""
     boot_id = "cat /proc/sys/kernel/random/boot_id"
-    before = root(lab, gpu01, f"touch /root/mark; sync; {boot_id}")
-    lab.kill(gpu01)
-    lab.start(gpu01)
-    assert root(lab, gpu01, f"test -e /root/mark; {boot_id}") != before
-    assert lab.ssh(gpu01, "true").returncode == 0
+    before = root(lab, bare, f"touch /root/mark; sync; {boot_id}")
+    lab.kill(bare)
+    lab.start(bare)
+    assert root(lab, bare, f"test -e /root/mark; {boot_id}") != before
+    assert lab.ssh(bare, "true").returncode == 0
 
 
 def test_up_again_keeps_the_hosts_that_run(lab: Lab) -> None:
@@ -198,11 +189,11 @@ def test_two_name_spaces_do_not_collide(lab: Lab, tmp_path: Path) -> None:
     ],
 )
 def test_gpu_profile_decides_what_nvidia_smi_says(
-    lab: Lab, gpu01: str, profile: str, status: int, says: str
+    lab: Lab, bare: str, profile: str, status: int, says: str
 ) -> None:
     """nvidia-smi on a host answers, or fails, as its profile was recorded."""
-    lab.gpu(gpu01, profile)
-    done = lab.exec(gpu01, "timeout 1 nvidia-smi -L")
+    lab.gpu(bare, profile)
+    done = lab.exec(bare, "timeout 1 nvidia-smi -L")
     assert done.returncode == status
     assert done.stdout.strip().endswith(says)
 
