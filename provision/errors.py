@@ -72,6 +72,16 @@ class LabError(ProvisionError):
     """A lab that cannot be built, started or reached."""
 
 
+def unexpected(error: Exception) -> str:
+    """Return the line for an error that nobody foresaw: it is ours to mend."""
+    return f"unexpected {type(error).__name__}: {error}. Run again with --debug and report it."
+
+
+def of_host(host: str, text: str) -> str:
+    """Say the host first, once."""
+    return text if text.startswith((f"{host}:", f"{host} ")) else f"{host}: {text}"
+
+
 def nearest(name: str, known: list[str] | tuple[str, ...] | set[str] | frozenset[str]) -> str:
     """Return `Did you mean 'x'?` or the list of what is known, for a misspelt `name`."""
     from difflib import get_close_matches  # noqa: PLC0415  only a typo pays for it

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar, cast
 from provision.checks.driver import check_driver
 from provision.checks.finding import Finding
 from provision.checks.system import check_system
-from provision.errors import ProvisionError
+from provision.errors import ProvisionError, of_host, unexpected
 from provision.facts import Facts
 from provision.host.apply import Outcome, apply_plan
 from provision.host.connection import Connection
@@ -146,20 +146,15 @@ def _visit(
             work(visit)
         except ProvisionError as error:
             visit.failure = error
-            visit.error = _named(visit.host.name, redact(str(error)))
+            visit.error = redact(of_host(visit.host.name, str(error)))
             visit.trace = redact(traceback.format_exc())
         except Exception as error:  # noqa: BLE001  one host's surprise must not stop the others
-            visit.error = f"{visit.host.name}: unexpected {type(error).__name__}: {error}. Run again with --debug and report it."  # fmt: skip
+            visit.error = redact(of_host(visit.host.name, unexpected(error)))
             visit.trace = redact(traceback.format_exc())
         watch.done(visit.host.name, failed=bool(visit.error))
         return visit
 
     return _pool([Visit(host, Connection(host)) for host in hosts], one, forks)
-
-
-def _named(host: str, text: str) -> str:
-    """Say the host first, once."""
-    return text if text.startswith(host) else f"{host}: {text}"
 
 
 def _pool(items: Sequence[Visit], work: Callable[[Visit], T], forks: int) -> list[T]:

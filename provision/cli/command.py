@@ -15,7 +15,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
-from provision.errors import ProvisionError, UsageError, nearest
+from provision.errors import ProvisionError, UsageError, nearest, unexpected
 
 OK: Final = 0
 FAILED: Final = 1
@@ -162,8 +162,7 @@ def _guarded(work: Callable[[], int | None], given: Mapping[str, Any]) -> int:
         sys.stderr.close()  # the reader of our output has gone, and so has the need to tell it
         return FAILED
     except Exception as error:  # noqa: BLE001  no traceback reaches an operator
-        text = f"unexpected {type(error).__name__}: {error}"
-        return _failed(f"{text}. Run again with --debug and report it.", given)
+        return _failed(unexpected(error), given)
 
 
 def _failed(text: str, given: Mapping[str, Any]) -> int:

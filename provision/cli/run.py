@@ -64,6 +64,8 @@ class Run:
         """Apply what was planned, report it, and return the exit code."""
         with self.progress("provision", len(self.due)) as watch:
             outcomes = fleet.apply(self.due, self.roles, self.forks, watch)
+        if self.options.debug:
+            sys.stderr.write("".join(outcome.trace for outcome in outcomes))
         if self.options.format == "json":
             write_json(outcome_document(self.visits, outcomes))
         else:

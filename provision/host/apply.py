@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from provision.errors import ApplyError, ProvisionError
+from provision.errors import ApplyError, ProvisionError, of_host, unexpected
 from provision.facts import Facts
 from provision.host.connection import Connection
 from provision.host.look import Look, look, probe
@@ -41,6 +42,8 @@ class Outcome(BaseModel):
     error: str = ""
     """Why the host stopped; empty when it did not."""
     seconds: float = 0
+    trace: str = Field(default="", exclude=True, repr=False)
+    """The traceback behind `error`."""
 
 
 def apply_plan(
@@ -49,12 +52,17 @@ def apply_plan(
     """Apply what was shown, role by role; a failure ends the host and is told in the outcome."""
     run = _Run(connection, roles, shown, say)
     started = time.monotonic()
+    error = trace = ""
     try:
         run.all(facts)
-        error = ""
     except ProvisionError as failure:
-        error = redact(f"{failure}{run.still_to_do}")
-    return run.outcome(error, time.monotonic() - started)
+        error, trace = str(failure), traceback.format_exc()
+    except Exception as failure:  # noqa: BLE001  one host's surprise must not stop the others
+        error, trace = unexpected(failure), traceback.format_exc()
+    if error:
+        error = redact(of_host(shown.host, f"{error}{run.still_to_do}"))
+    outcome = run.outcome(error, time.monotonic() - started)
+    return outcome.model_copy(update={"trace": redact(trace)})
 
 
 class _Run:

@@ -54,6 +54,11 @@ _CAUSES: Final = (
         "Plan again.",
     ),
     _Known(
+        r"provision: (?P<file>\S+) holds other repositories too",
+        "{file} holds an older source of this repository beside others",
+        "Take that stanza out of the file, then run again.",
+    ),
+    _Known(
         r"Release file for (?P<url>\S+) is not valid yet|not live until|is expired|Release file .* expired",
         "the repository's dates do not fit the host's clock",
         "Check the clock (timedatectl); if it is right, the mirror is out of date: set another.",

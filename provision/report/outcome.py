@@ -21,7 +21,7 @@ def print_outcomes(console: Console, visits: Sequence[Visit], outcomes: Sequence
         console.print(_table(outcomes))
     for outcome in outcomes:
         if outcome.error:
-            console.print(Text(f"{outcome.host}: {outcome.error}", "red"), soft_wrap=True)
+            console.print(Text(outcome.error, "red"), soft_wrap=True)
     failed = sum(bool(outcome.error) for outcome in outcomes)
     lost = sum(bool(visit.error) for visit in visits)
     unchanged = len(visits) - len(outcomes) - lost

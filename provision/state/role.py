@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from provision.errors import RoleError
+from provision.errors import ProvisionError, RoleError
 from provision.facts import Facts
 from provision.inventory.schema import Host
 from provision.state.resource import Resource
@@ -56,7 +56,7 @@ def resources_of(
     result: dict[str, tuple[Resource, ...]] = {}
     seen: dict[str, tuple[str, Resource]] = {}
     for name, role in roles.items():
-        result[name] = tuple(role.resources(host, facts))
+        result[name] = _yielded(name, role, host, facts)
         for resource in result[name]:
             owner, other = seen.setdefault(resource.id, (name, resource))
             if other is not resource and not (owner != name and other.joins(resource)):
@@ -66,6 +66,19 @@ def resources_of(
                     remedy="Let one of them own it.",
                 )
     return result
+
+
+def _yielded(name: str, role: Role, host: Host, facts: Facts) -> tuple[Resource, ...]:
+    try:
+        return tuple(role.resources(host, facts))
+    except ProvisionError:
+        raise
+    except Exception as error:
+        raise RoleError(
+            f"{type(error).__name__}: {error}",
+            where=f"roles/{name}/role.py",
+            remedy="Mend the role; --debug shows where.",
+        ) from error
 
 
 def _load(path: Path, project: Path) -> type[Role]:

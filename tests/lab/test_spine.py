@@ -152,13 +152,28 @@ def test_host_without_gpus_needs_no_driver(
 
 
 def test_older_source_of_the_same_repository_is_disabled(lab: Lab, bare: str) -> None:
-    """A docker.list with another keyring, which apt would refuse beside ours, is set aside."""
-    line = "deb [signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian trixie stable"
-    lab.exec(bare, f"echo '{line}' >/etc/apt/sources.list.d/docker.list")
+    """An older line with another keyring, which apt would refuse beside ours, is commented out."""
+    keyring = "[signed-by=/etc/apt/keyrings/docker.asc]"
+    line = f"deb {keyring} https://download.docker.com/linux/debian trixie stable"
+    other = "deb [trusted=yes] https://nvidia.github.io/elsewhere /"
+    lab.exec(bare, f"printf '%s\\n' '{line}' '# {other}' >/etc/apt/sources.list.d/all.list")
     answer = inv("provision", "--inventory", lab.inventory, "--host", bare, "--yes")
+    left = lab.exec(bare, "cat /etc/apt/sources.list.d/all.list").stdout
     assert answer.status == 0, answer.text
-    assert "disables the older source in /etc/apt/sources.list.d/docker.list" in answer.stdout
-    assert lab.exec(bare, "ls /etc/apt/sources.list.d/docker.list").returncode != 0
+    assert "disables the older source in /etc/apt/sources.list.d/all.list" in answer.stdout
+    assert left == f"# {line}\n# {other}\n"
+
+
+def test_repository_that_does_not_answer_is_not_entered(lab: Lab, bare: str) -> None:
+    """After a failure at the repository apt works on the host as it did before."""
+    lab.tamper("docker-ce")
+    try:
+        answer = inv("provision", "--inventory", lab.inventory, "--host", bare, "--yes")
+    finally:
+        lab.untamper("docker-ce")
+    assert answer.status == 1
+    assert lab.exec(bare, "ls /etc/apt/sources.list.d | grep docker").stdout == ""
+    assert lab.exec(bare, "apt-get update").returncode == 0
 
 
 def test_run_that_died_half_way_is_finished_by_the_next(lab: Lab, bare: str) -> None:

@@ -172,3 +172,19 @@ def test_a_role_renders_its_own_templates(tmp_path: Path) -> None:
     _template(tmp_path, "port {{ role.lock_timeout }} {{ more }}")
     Given.folder = tmp_path / "web"
     assert Given(lock_timeout=7).render("x.j2", more="m") == "port 7 m"
+
+
+class Broken(Given):
+    """A role with a bug in it."""
+
+    def resources(self, host: Host, facts: Facts) -> Iterator[Resource]:
+        """Fail as such code does."""
+        del host
+        yield File(name=str({}[facts.os.id]))
+
+
+def test_a_bug_in_a_role_names_the_role() -> None:
+    """What a role's own code raises is an error that names its file, not a traceback."""
+    with pytest.raises(RoleError, match="KeyError: 'debian'") as raised:
+        resources_of({"broken": Broken()}, HOST, FACTS)
+    assert raised.value.where == "roles/broken/role.py"

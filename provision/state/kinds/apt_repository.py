@@ -8,7 +8,7 @@ from pydantic import StringConstraints
 
 from provision.state.kinds.paths import write
 from provision.state.resource import Command, Resource, State
-from provision.state.shell import quote
+from provision.state.shell import literal, quote
 
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
 """40 upper-case hexadecimal digits of an OpenPGP primary key."""
@@ -78,17 +78,18 @@ class AptRepository(Resource):
         }
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
-        """Fetch and judge the key, write the source, drop older ones, fetch the lists."""
+        """Fetch and judge the key and the lists first: only a repository that answers is entered."""
         everything = "present" in changed
         commands = []
         if everything or "key" in changed:
             commands.append(self._fetch_key())
+        commands.append(self._update())
         older = str((actual or {}).get("older_sources", "")).split()
         commands += [_retire(path, (self._bare_uri, *self.replaces)) for path in older]
         if everything or "source" in changed:
             probed = str((actual or {}).get(_DIGEST, "")) or "absent"
             commands.append(write(self._source, self._text, probed))
-        return [*commands, self._update()]
+        return commands
 
     def fears(self, actual: State | None, changed: frozenset[str]) -> tuple[str, ...]:
         """Name the older sources that go."""
@@ -143,16 +144,36 @@ class AptRepository(Resource):
         return Command(title=f"fetch the key of {self.name}", script=script, shown=shown)
 
     def _update(self) -> Command:
-        script = f"LOCK_TIMEOUT={self.lock_timeout}\napt_update {self._source}"
-        return Command(title=f"fetch the package lists of {self.name}", script=script, timeout=600)
+        staged = f"/run/provision-{self.name}.sources"
+        script = (
+            f"LOCK_TIMEOUT={self.lock_timeout}\n"
+            f"{literal(self._text.encode())} >{staged}\n"
+            f"if apt_update {staged}; then rm -f {staged}; else rm -f {staged}; exit 1; fi"
+        )
+        return Command(
+            title=f"fetch the package lists of {self.name}",
+            script=script,
+            shown=f"apt-get update   # of {self.uri} {self.suite} alone",
+            timeout=600,
+        )
 
 
 def _retire(path: str, marks: tuple[str, ...]) -> Command:
-    """Return the command that keeps an older source's text but takes it out of apt's sight."""
-    if path.startswith(f"{_SOURCES}/"):
-        script = f"mv -f {quote(path)} {quote(path + '.disabled-by-provision')}"
-    else:
-        edits = " ".join("-e " + quote(rf"\|{mark}|s/^ *deb/# &/") for mark in marks)
-        backup = quote(f"{path}.before-provision")
-        script = f"cp -p {quote(path)} {backup} && sed -i {edits} {quote(path)}"
-    return Command(title=f"disable the older source {path}", script=script)
+    """Return the command that takes an older source out of apt's sight and keeps its text.
+
+    Lines of a list are commented out. A deb822 file goes as a whole, if it holds nothing else.
+    """
+    title = f"disable the older source {path}"
+    if path.endswith(".list"):
+        edits = " ".join("-e " + quote(rf"\|{mark}|s/^[[:space:]]*deb/# &/") for mark in marks)
+        script = f"cp -p {quote(path)} {quote(path + '.save')} && sed -i {edits} {quote(path)}"
+        return Command(title=title, script=script)
+    patterns = " ".join(f"-e {quote(mark)}" for mark in marks)
+    script = (
+        f"if grep -i '^URIs:' {quote(path)} | grep -vqF {patterns}; then\n"
+        f'    echo "provision: {path} holds other repositories too: take this one out of it" >&2\n'
+        "    exit 1\n"
+        "fi\n"
+        f"mv -f {quote(path)} {quote(path + '.disabled')}"
+    )
+    return Command(title=title, script=script)
