@@ -60,13 +60,6 @@ class PlanError(ProvisionError):
 class ApplyError(ProvisionError):
     """A change that did not lead to the expected state."""
 
-    def __init__(
-        self, what: str, *, where: str = "", remedy: str = "", ids: tuple[str, ...] = ()
-    ) -> None:
-        """Name, beside the rest, the ids of the resources that are not as expected."""
-        super().__init__(what, where=where, remedy=remedy)
-        self.ids = ids
-
 
 class LabError(ProvisionError):
     """A lab that cannot be built, started or reached."""

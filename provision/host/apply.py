@@ -13,7 +13,7 @@ from provision.errors import ApplyError, ProvisionError, of_host, unexpected
 from provision.facts import Facts
 from provision.host.connection import Connection
 from provision.host.look import Look, look, probe
-from provision.host.steps import Say, run_steps
+from provision.host.steps import Say, StepError, run_steps
 from provision.secret import redact
 from provision.state.plan import HostPlan, Notice, RolePlan, Step, refuse_unlisted
 from provision.state.resource import Resource, State, diff
@@ -100,18 +100,14 @@ class _Run:
 
     def outcome(self, error: str, seconds: float) -> Outcome:
         """Say for every listed change what became of it."""
-        listed = {(row.role, row.id): row.verdict for row in self.shown.pending}
-        rows = []
-        for role, name in dict.fromkeys([*self.changed, *listed]):
-            if name in self.failed and (role, name) not in self.changed:
-                rows.append(RowOutcome(id=name, role=role, outcome="failed"))
-            elif (role, name) in self.changed:
-                rows.append(RowOutcome(id=name, role=role, outcome="changed"))
-            elif error and listed[role, name] == "change":
-                rows.append(RowOutcome(id=name, role=role, outcome="not run"))
+        listed = [(row.role, row.id) for row in self.shown.pending if row.verdict == "change"]
+        rows = [
+            RowOutcome(id=name, role=role, outcome=self._became(role, name))
+            for role, name in dict.fromkeys([*self.changed, *listed])
+        ]
         return Outcome(
-            host=self.connection.host.name,
-            rows=tuple(rows),
+            host=self.shown.host,
+            rows=tuple(row for row in rows if error or row.outcome == "changed"),
             handlers=tuple(self.ran),
             error=error,
             seconds=round(seconds, 2),
@@ -123,32 +119,50 @@ class _Run:
         titles = [notice.handler.command.title for notice in self.pending.values()]
         return f" Still to do on the host: {', '.join(titles)}." if titles else ""
 
+    def _became(self, role: str, name: str) -> Literal["changed", "failed", "not run"]:
+        if (role, name) in self.changed:
+            return "changed"
+        return "failed" if name in self.failed else "not run"
+
     def _apply(self, now: RolePlan, seen: Look) -> None:
         resources = {resource.id: resource for resource in seen.resources[now.role]}
         self.resources |= resources
         ids = [row.id for row in now.rows if row.verdict == "change"]
-        # Told before the steps run: a role that fails half-way has changed what it notifies for.
-        for notice in now.notices:
-            self.pending.setdefault(notice.handler.id, notice)
         try:
             run_steps(self.connection, now.steps, self.say)
-        except ApplyError as error:
-            self.failed = (*self.failed, *error.ids)
+        except StepError as error:
+            self.failed = error.ids
+            self._notified(now, {*error.done, *error.ids})
+            done = [resources[name] for name in error.done if name not in error.ids]
+            self.changed += [(now.role, item.id) for item, wrong in self._wrong(done) if not wrong]
             raise
+        self._notified(now, set(ids))
         self.say(f"probe what {now.role} changed", "")
-        self.changed += [
-            (now.role, name) for name in self._verified(resources[name] for name in ids)
-        ]
+        self._verify(resources[name] for name in ids)
+        self.changed += [(now.role, name) for name in ids]
 
-    def _verified(self, resources: Iterable[Resource]) -> list[str]:
+    def _notified(self, now: RolePlan, changed: set[str]) -> None:
+        for notice in now.notices:
+            if changed & {*notice.notified_by}:
+                self.pending.setdefault(notice.handler.id, notice)
+
+    def _verify(self, resources: Iterable[Resource]) -> None:
         """Probe what was changed: the state decides, not the exit status."""
+        failed = [(resource, wrong) for resource, wrong in self._wrong(resources) if wrong]
+        if failed:
+            self.failed = tuple(resource.id for resource, _ in failed)
+            resource, wrong = failed[0]
+            raise ApplyError(
+                f"was applied, but {wrong}",
+                where=resource.id,
+                remedy="Something on the host undoes the change; look there, then run again.",
+            )
+
+    def _wrong(self, resources: Iterable[Resource]) -> list[tuple[Resource, str]]:
+        """Say of each resource what is not as expected now; an empty text is all well."""
         wanted = list(resources)
-        for resource, actual in zip(wanted, probe(self.connection, wanted), strict=True):
-            wrong = diff(actual, resource.expected())
-            if wrong:
-                self.failed = (*self.failed, resource.id)
-                raise _not_as_expected(resource, actual, wrong)
-        return [resource.id for resource in wanted]
+        states = probe(self.connection, wanted)
+        return [(item, _difference(item, now)) for item, now in zip(wanted, states, strict=True)]
 
     def _handlers(self, later: frozenset[str]) -> None:
         """Run what is pending and no later role will notify again."""
@@ -157,22 +171,18 @@ class _Run:
             handler = notice.handler
             run_steps(self.connection, [Step(ids=(handler.id,), command=handler.command)], self.say)
             if handler.resource in self.resources:
-                self._verified([self.resources[handler.resource]])
+                self._verify([self.resources[handler.resource]])
             del self.pending[handler.id]
             self.ran.append(handler.id)
 
 
-def _not_as_expected(resource: Resource, actual: State | None, wrong: Iterable[str]) -> ApplyError:
-    expected = resource.expected() or {}
-    details = ", ".join(
-        f"{key} is {(actual or {}).get(key, 'absent')!r} instead of {expected.get(key, 'absent')!r}"
-        if key not in resource.secret
-        else f"{key} differs"
-        for key in sorted(wrong)
-    )
-    return ApplyError(
-        f"was applied, but {details}",
-        where=resource.id,
-        remedy="Something on the host undoes the change; look there, then run again.",
-        ids=(resource.id,),
+def _difference(resource: Resource, actual: State | None) -> str:
+    expected = resource.expected()
+    if actual is None or expected is None:
+        return "" if actual is expected else f"it is {'still' if actual else 'not'} there"
+    return ", ".join(
+        f"{key} differs"
+        if key in resource.secret
+        else f"{key} is {actual.get(key, 'absent')!r} instead of {expected[key]!r}"
+        for key in sorted(diff(actual, expected))
     )

@@ -11,6 +11,18 @@ from provision.host.connection import Connection
 from provision.state.plan import Step
 from provision.state.shell import framed, nonce
 
+
+class StepError(ApplyError):
+    """A step that failed; those before it were done."""
+
+    def __init__(self, what: str, *, where: str, remedy: str, steps: Sequence[Step]) -> None:
+        """Keep the ids that the failed step, the last of `steps`, serves, and those done before."""
+        super().__init__(what, where=where, remedy=remedy)
+        *before, failed = steps
+        self.ids = failed.ids
+        self.done = tuple(dict.fromkeys(name for step in before for name in step.ids))
+
+
 Say = Callable[[str, str], None]
 """Takes the step that is being done right now and the last line of its output, or nothing."""
 
@@ -36,10 +48,10 @@ def run_steps(connection: Connection, steps: Sequence[Step], say: Say) -> None:
             rf"{word} begin \d+\n(.*?)\n{word} end (\d+) (\d+)\n", result.stdout, re.DOTALL
         )
     }
-    for index, step in enumerate(steps):
+    for index in range(len(steps)):
         status, output = outputs.get(index, (None, result.stdout[-2000:]))
         if status != 0:
-            raise _failed_step(step, status, output)
+            raise _failed_step(steps[: index + 1], status, output)
 
 
 def _steps_script(steps: Sequence[Step], word: str) -> str:
@@ -53,16 +65,17 @@ def _steps_script(steps: Sequence[Step], word: str) -> str:
     return framed("\n".join(parts))
 
 
-def _failed_step(step: Step, status: int | None, output: str) -> ApplyError:
-    cause = cause_of(output)
+def _failed_step(steps: Sequence[Step], status: int | None, output: str) -> StepError:
+    step = steps[-1]
     where = f"{step.command.title} ({', '.join(step.ids)})"
+    cause = cause_of(output)
     if cause:
-        return ApplyError(cause.what, where=where, remedy=cause.remedy, ids=step.ids)
+        return StepError(cause.what, where=where, remedy=cause.remedy, steps=steps)
     lines = [line for line in output.strip().splitlines() if line.strip()]
     ended = "the connection was lost" if status is None else f"exit status {status}"
-    return ApplyError(
+    return StepError(
         f"{ended}: {' / '.join(lines[-3:]) or 'no output'}",
         where=where,
         remedy="Mend the cause on the host and run again.",
-        ids=step.ids,
+        steps=steps,
     )

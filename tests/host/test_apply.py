@@ -1,0 +1,143 @@
+"""What came of a run is told as it is, whatever went wrong; over a connection that tests steer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from provision.errors import ConnectError
+from provision.facts import OS, Facts
+from provision.host.apply import apply_plan
+from provision.host.connection import Connection, Result
+from provision.host.look import look
+from provision.inventory.schema import Host
+from provision.state.kinds.directory import Directory
+from provision.state.kinds.systemd_service import SystemdService
+from provision.state.resource import Resource
+from provision.state.role import Role
+
+SERVICE = SystemdService(name="thing")
+FOLDERS = tuple(Directory(name=f"/{name}", notify=(SERVICE.restart,)) for name in "ab")
+FACTS = Facts(os=OS(id="debian"))
+RUNNING = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
+THERE = "directory|755|root|root|4096\n"
+
+
+class Given(Role):
+    """A role that makes two folders for a service."""
+
+    def resources(self, host: Host, facts: Facts) -> list[Resource]:  # type: ignore[override]
+        """Yield them."""
+        del host, facts
+        return [*FOLDERS, SERVICE]
+
+
+class Steered:
+    """Stands in for a connection: answers probes from what is `there`, and steps as told."""
+
+    def __init__(self) -> None:
+        """Start with nothing there; the next steps do what `on_steps` says."""
+        self.host = Host(name="gpu01")
+        self.there: set[str] = set()
+        self.on_steps: Callable[[str], Result] = self.do
+
+    def run(self, script: str, **_: object) -> Result:
+        """Answer a script."""
+        if re.search(r"^set -e$", script, re.MULTILINE):
+            return self.on_steps(script)
+        word = re.search(r"'(@\w+) begin 0'", script)
+        assert word
+        probes = re.findall(r"^\((?:\n)(.*?)\n\)$", script, re.MULTILINE | re.DOTALL)
+        return Result(0, "".join(self._answer(word[1], i, p) for i, p in enumerate(probes)), "")
+
+    def do(self, script: str, until: int = 99) -> Result:
+        """Do the steps up to the step `until`, which fails."""
+        word = re.search(r"'(@\w+) begin 0'", script)
+        assert word
+        said = ""
+        steps = re.findall(r"^set -e\n(.*?)\n\) 2>&1$", script, re.MULTILINE | re.DOTALL)
+        for index, step in enumerate(steps):
+            failed = index == until
+            said += f"{word[1]} begin {index}\nsaid\n{word[1]} end {index} {int(failed)}\n"
+            if failed:
+                break
+            self.there |= set(re.findall(r" (/[ab])$", step))
+        return Result(0, said, "")
+
+    def _answer(self, word: str, index: int, probe: str) -> str:
+        path = re.search(r"probe_path (/[ab])", probe)
+        status, text = (
+            (0, RUNNING) if not path else (0, THERE) if path[1] in self.there else (1, "")
+        )
+        return f"{text}\n{word} end {index} {status}\n"
+
+
+@pytest.fixture
+def steered() -> Steered:
+    """Return a connection on which nothing is there yet."""
+    return Steered()
+
+
+def _apply(steered: Steered):  # noqa: ANN202  an Outcome
+    connection = cast("Connection", steered)
+    roles = {"given": Given()}
+    shown = look(connection, roles, FACTS).plan("gpu01")
+    return apply_plan(connection, roles, FACTS, shown, lambda _step, _line: None)
+
+
+def test_all_well(steered: Steered) -> None:
+    """Every row is changed and the handler ran once."""
+    outcome = _apply(steered)
+    assert (outcome.error, outcome.handlers) == ("", ("systemd_service:thing:restart",))
+    assert [row.outcome for row in outcome.rows] == ["changed", "changed"]
+
+
+def test_failed_step_tells_what_was_done_before_it(steered: Steered) -> None:
+    """Of two changes the first is changed, the second failed, and the restart is still to do."""
+    steered.on_steps = lambda script: steered.do(script, until=1)
+    outcome = _apply(steered)
+    assert [(row.id, row.outcome) for row in outcome.rows] == [
+        ("directory:/a", "changed"),
+        ("directory:/b", "failed"),
+    ]
+    assert outcome.error.startswith("gpu01: make the directory /b (directory:/b): exit status 1")
+    assert outcome.error.endswith("Still to do on the host: restart thing.")
+
+
+def test_step_that_lies_is_found_by_the_probe(steered: Steered) -> None:
+    """A step that ends well without its effect is failed, whatever its exit status says."""
+    word = r"'(@\w+) begin 0'"
+
+    def lie(script: str) -> Result:
+        found = re.search(word, script)
+        assert found
+        said = "".join(f"{found[1]} begin {i}\n\n{found[1]} end {i} 0\n" for i in range(2))
+        return Result(0, said, "")
+
+    steered.on_steps = lie
+    outcome = _apply(steered)
+    assert {row.outcome for row in outcome.rows} == {"failed"}
+    assert "directory:/a: was applied, but it is not there" in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectError("the connection was refused", where="gpu01 (ops@10.0.0.1:22)"), "gpu01 (ops"),
+        (KeyError("surprise"), "gpu01: unexpected KeyError: 'surprise'. Run again with --debug"),
+    ],
+)
+def test_no_error_leaves_its_host(steered: Steered, error: Exception, said: str) -> None:
+    """A lost connection and a bug of ours are the host's outcome, never an exception."""
+
+    def fail(_: str) -> Result:
+        raise error
+
+    steered.on_steps = fail
+    outcome = _apply(steered)
+    assert outcome.error.startswith(said)
+    assert type(error).__name__ in outcome.trace
+    assert "trace" not in outcome.model_dump()
