@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
@@ -13,7 +14,7 @@ from provision.checks.finding import Finding
 from provision.checks.system import check_system
 from provision.errors import ProvisionError, of_host, unexpected
 from provision.facts import Facts
-from provision.host.apply import Outcome, apply_plan
+from provision.host.apply import Orders, Outcome, apply_plan
 from provision.host.connection import Connection
 from provision.host.look import look, read_facts
 from provision.inventory.schema import Host
@@ -34,6 +35,9 @@ class Watch(Protocol):
 
     def done(self, host: str, *, failed: bool) -> None:
         """Host `host` has ended."""
+
+    def note(self, text: str) -> None:
+        """Something happened that is about all hosts."""
 
 
 @dataclass
@@ -100,8 +104,11 @@ def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watc
 def apply(
     visits: Sequence[Visit], selected: Iterable[str], forks: int, watch: Watch
 ) -> list[Outcome]:
-    """Apply the plans of all visited hosts that have changes; each keeps its connection."""
-    wanted = frozenset(selected)
+    """Apply the plans of all visited hosts that have changes; each keeps its connection.
+
+    Ctrl-C lets each host end the role it is at; a second one drops the connections.
+    """
+    wanted, stop = frozenset(selected), threading.Event()
 
     def work(visit: Visit) -> Outcome:
         assert visit.facts is not None  # noqa: S101  only planned visits come here
@@ -111,13 +118,23 @@ def apply(
         def say(step: str, detail: str) -> None:
             watch.step(name, step, detail)
 
-        roles = roles_of(visit.host, wanted)
-        outcome = apply_plan(visit.connection, roles, visit.facts, visit.plan, say)
+        forbidden = [str(finding) for finding in visit.findings if finding.forbids_apply]
+        if forbidden:
+            outcome = Outcome(host=name, error=of_host(name, " ".join(forbidden)))
+        else:
+            roles = roles_of(visit.host, wanted)
+            run = Orders(roles, visit.facts, visit.plan, stop.is_set)
+            outcome = apply_plan(visit.connection, run, say)
         watch.done(name, failed=bool(outcome.error))
         return outcome
 
     due = [visit for visit in visits if visit.plan and visit.plan.pending]
-    return _pool(due, work, forks)
+
+    def interrupted() -> None:
+        stop.set()
+        watch.note("Stopping: each host ends the role it is at. Ctrl-C again leaves at once.")
+
+    return _pool(due, work, forks, interrupted)
 
 
 def check(host: Host, roles: Mapping[str, Role], facts: Facts) -> list[Finding]:
@@ -151,14 +168,35 @@ def _visit(
         except Exception as error:  # noqa: BLE001  one host's surprise must not stop the others
             visit.error = redact(of_host(visit.host.name, unexpected(error)))
             visit.trace = redact(traceback.format_exc())
+        if visit.error:
+            visit.close()
         watch.done(visit.host.name, failed=bool(visit.error))
         return visit
 
     return _pool([Visit(host, Connection(host)) for host in hosts], one, forks)
 
 
-def _pool(items: Sequence[Visit], work: Callable[[Visit], T], forks: int) -> list[T]:
-    if not items:
-        return []
-    with ThreadPoolExecutor(max_workers=max(1, min(forks, len(items)))) as pool:
-        return list(pool.map(work, items))
+def _pool(
+    items: Sequence[Visit],
+    work: Callable[[Visit], T],
+    forks: int,
+    interrupted: Callable[[], None] | None = None,
+) -> list[T]:
+    """Work on all items, `forks` at once; Ctrl-C drops their connections, unless told otherwise."""
+    pool = ThreadPoolExecutor(max_workers=max(1, min(forks, len(items))))
+    futures = [pool.submit(work, item) for item in items]
+    try:
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            if interrupted is None:
+                raise
+            interrupted()
+            wait(futures)
+        return [future.result() for future in futures]
+    except KeyboardInterrupt:
+        for item in items:
+            item.close()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

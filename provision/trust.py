@@ -45,8 +45,7 @@ def record(keys: Iterable[HostKey]) -> list[Path]:
     paths = {}
     for key in keys:
         if key.unknown:
-            known_hosts = key.host.ssh.known_hosts
-            entry = (known_hosts, key.name, key.fingerprint)
+            entry = (key.unknown.file, key.name, key.fingerprint)
             if entry not in paths:
-                paths[entry] = trust(known_hosts, key.name, key.unknown.key)
+                paths[entry] = trust(key.unknown.file, key.name, key.unknown.key)
     return sorted(set(paths.values()))

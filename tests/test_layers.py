@@ -32,7 +32,9 @@ FLOOR: Final = {wing: number for number, wings in enumerate(FLOORS) for wing in 
 LAB_MAY: Final = frozenset({"errors"})
 # A wing knows less than what lies below it where the design says so.
 ONLY: Final = {"facts": {"errors"}, "secret": {"errors"}, "inventory": {"errors", "secret"}}
-_SSH: Final = ("host/connection.py", "host/known_hosts.py", "host/login.py", "host/ssh_config.py")
+_SSH: Final = tuple(
+    f"host/{name}.py" for name in ("client", "connection", "known_hosts", "login", "ssh_config")
+)
 OWNERS: Final = {
     "fabric": _SSH,
     "paramiko": _SSH,

@@ -16,6 +16,8 @@ class Finding(BaseModel):
     level: Literal["ok", "warn", "fail"]
     message: str
     remedy: str = ""
+    forbids_apply: bool = False
+    """A plan can be made, but must not be applied."""
 
     def __str__(self) -> str:
         """Return one line: message and remedy."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from provision.checks.finding import Finding
 from provision.facts import Facts
+
+_OLDEST: Final = {"debian": 12.0, "ubuntu": 22.04}
+"""Oldest release of each family that the tests cover, or that is like one of them."""
 
 
 def check_system(facts: Facts) -> list[Finding]:
@@ -16,15 +21,26 @@ def check_system(facts: Facts) -> list[Finding]:
                 level="warn",
                 message="the host was not booted with systemd: services cannot be started here",
                 remedy="A plan can be made, but not applied.",
+                forbids_apply=True,
             )
         )
-    if not {"debian", "ubuntu"} & {facts.os.id, *facts.os.like}:
+    oldest = _OLDEST.get(facts.os.family)
+    if oldest is None:
         findings.append(
             Finding(
                 check="system",
                 level="fail",
                 message=f"{facts.os.name or facts.os.id} is not supported yet",
                 remedy="Debian 12 and 13 and Ubuntu 22.04 and newer are.",
+            )
+        )
+    elif facts.os.id == facts.os.family and _number(facts.os.version) < oldest:
+        findings.append(
+            Finding(
+                check="system",
+                level="warn",
+                message=f"{facts.os.name} is older than what provision is tested on",
+                remedy="Debian 12 and Ubuntu 22.04 are the oldest.",
             )
         )
     if "docker" in facts.unknown:  # it must not be taken for absent, and be replaced
@@ -37,3 +53,8 @@ def check_system(facts: Facts) -> list[Finding]:
             )
         )
     return findings
+
+
+def _number(version: str) -> float:
+    """Return `24.04` as a number; a release without one (sid) is newer than all."""
+    return float(version) if version.replace(".", "", 1).isdigit() else float("inf")

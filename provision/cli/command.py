@@ -22,7 +22,7 @@ FAILED: Final = 1
 PENDING: Final = 2
 """Changes are pending, or there are warnings."""
 
-_HELP: Final[Mapping[str, str]] = {
+_HELP: Final[dict[str, str]] = {
     "inventory": "Inventory file, or its name in inventories/.",
     "host": "Host, pattern or list: gpu01, 'gpu*', 'gpu[01:04]', '!gpu03'; repeatable.",
     "group": "Group or pattern; repeatable.",
@@ -74,9 +74,13 @@ class _Task(Task[Any]):
         """Return what Invoke asks for and keep the help texts."""
         texts = dict(self.help)
         try:
-            return list(super().get_arguments(ignore_unknown_help))
+            arguments = list(super().get_arguments(ignore_unknown_help))
         finally:
             self.help = texts
+        for argument in arguments:
+            # Its empty default would pass for a value: `--host $UNSET` would mean all hosts.
+            argument.raw_value = None if argument.kind is list else argument.raw_value
+        return arguments
 
 
 def command(*options: str, changes: bool = False, **settings: Any) -> Callable[..., Any]:
@@ -98,10 +102,11 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
         own = [p for p in signature(function).parameters.values() if p.name != "options"]
         body.__signature__ = signature(function).replace(parameters=_parameters(names, own))  # type: ignore[attr-defined]
         known = {*names, *(parameter.name for parameter in own)}
+        helps = settings.pop("helps", {})
         return task(
             klass=_Task,
             auto_shortflags=False,
-            help={name: text for name, text in _HELP.items() if name in known},
+            help={name: text for name, text in (_HELP | helps).items() if name in known},
             iterable=sorted(_REPEATABLE & set(names)),
             **settings,
         )(body)
@@ -140,6 +145,10 @@ def _options(context: Context, given: Mapping[str, Any], changes: bool) -> Optio
     if form not in _FORMATS:
         raise UsageError(
             f"unknown format '{form}'", where="--format", remedy=nearest(form, _FORMATS)
+        )
+    if given.get("forks", 0) < 0:
+        raise UsageError(
+            f"{given['forks']} hosts at once", where="--forks", remedy="Give 1 or more."
         )
     lists = {name: tuple(given[name]) for name in _REPEATABLE & given.keys()}
     return Options(

@@ -26,12 +26,15 @@ def provision(
     with Run(options) as run:
         run.plan()
         stop = dry_run or options.dry
-        if stop or options.format == "text":
+        json = options.format == "json"
+        if stop or not json:
             run.print_plan(show_commands=show_commands)
         if stop:
             return run.plan_code()
-        if run.due and not (yes or run.confirm(f"Apply to {_hosts(len(run.due))}?")):
+        if run.due and not (yes or run.confirm_plan()):
             run.stderr.print("Nothing was changed.")
+            if json:
+                run.print_plan(show_commands=show_commands)
             return run.plan_code()
         return run.apply()
 
@@ -72,7 +75,3 @@ def trust(options: Options, *, yes: bool = False) -> int:
                 return PENDING
             for path in record(unknown):
                 run.stderr.print(f"Recorded in {path}.", soft_wrap=True)
-
-
-def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"

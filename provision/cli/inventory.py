@@ -21,7 +21,7 @@ def inventory(options: Options) -> int:
     return OK
 
 
-@command("inventory", positional=["host", "value"])
+@command("inventory", positional=["host", "value"], helps={"host": "Name of a host."})
 def explain(options: Options, host: str, value: str) -> int:
     """Say where a value comes from and what it overrode: inv explain gpu01 docker.mirror."""
     from provision.cli.selection import loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,9 @@ from typing import Self
 from provision import fleet
 from provision.cli.command import FAILED, OK, PENDING, Options
 from provision.cli.selection import selected
+from provision.errors import UsageError
 from provision.fleet import Visit
+from provision.inventory.schema import Host
 from provision.report.console import consoles
 from provision.report.machine import outcome_document, plan_document, write_json
 from provision.report.outcome import print_outcomes
@@ -57,6 +60,7 @@ class Run:
 
     def plan(self) -> None:
         """Plan all hosts."""
+        _refuse_twins(self.hosts)
         with self.progress("plan", len(self.hosts)) as watch:
             self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch)
 
@@ -70,8 +74,9 @@ class Run:
             write_json(outcome_document(self.visits, outcomes))
         else:
             print_outcomes(self.stdout, self.visits, outcomes)
-        failed = any(visit.error for visit in self.visits) or any(item.error for item in outcomes)
-        return FAILED if failed else OK
+        if any(visit.error for visit in self.visits) or any(item.error for item in outcomes):
+            return FAILED
+        return PENDING if self._warned else OK
 
     def print_plan(self, *, show_commands: bool) -> None:
         """Report the plan."""
@@ -84,8 +89,20 @@ class Run:
         """Return the exit code of a plan that is not applied."""
         if any(visit.error for visit in self.visits):
             return FAILED
-        warned = any(item.level == "warn" for visit in self.visits for item in visit.findings)
-        return PENDING if self.due or warned else OK
+        return PENDING if self.due or self._warned else OK
+
+    @property
+    def _warned(self) -> bool:
+        return any(item.level == "warn" for visit in self.visits for item in visit.findings)
+
+    def confirm_plan(self) -> bool:
+        """Ask whether to apply the plan, and say how much of it is to be feared."""
+        if self.options.format == "json" and sys.stdin.isatty():
+            print_plan(self.stderr, self.visits)
+        hosts = "1 host" if len(self.due) == 1 else f"{len(self.due)} hosts"
+        fears = sum(len(visit.plan.fears) for visit in self.due if visit.plan)
+        marked = f" {fears} marked with !." if fears else ""
+        return self.confirm(f"{marked} Apply to {hosts}?".lstrip())
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; without one the answer is no."""
@@ -98,3 +115,16 @@ class Run:
     def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
         """Show progress on stderr."""
         return progress(self.stderr, title, total)
+
+
+def _refuse_twins(hosts: Sequence[Host]) -> None:
+    """Raise `UsageError` when two names are one machine: they would be changed at the same time."""
+    seen: dict[tuple[object, ...], str] = {}
+    for host in hosts:
+        ssh = host.ssh
+        other = seen.setdefault((ssh.address, ssh.port, ssh.gateway), host.name)
+        if other != host.name:
+            raise UsageError(
+                f"{other} and {host.name} are one machine: {ssh.address}",
+                remedy="Give each its own ssh.address.",
+            )

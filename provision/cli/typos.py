@@ -22,6 +22,10 @@ def refuse_typos(tasks: Collection, argv: list[str]) -> None:
         Parser(contexts=contexts, initial=core).parse_argv(argv)
     except ParseError as error:
         unknown = re.search(r"No idea what '(.*)' is", str(error))
+        wanting = re.search(r"Flag <Argument: (\w+).* needed value", str(error))
+        if wanting:
+            message = f"provision: --{wanting[1]}: a value is missing. Write --{wanting[1]} VALUE."
+            raise Exit(message=message, code=1) from error
         if unknown:
             raise Exit(message=_remedy(unknown[1], error, contexts), code=1) from error
     except ValueError as error:  # Invoke shows a traceback for --forks=many

@@ -25,6 +25,14 @@ class OS(_Fact):
     architecture: str = ""
     """Debian's word for it: amd64, arm64."""
 
+    @property
+    def family(self) -> str:
+        """Return `debian` or `ubuntu` for them and their derivatives; else the id."""
+        for name in (self.id, *self.like):
+            if name in {"debian", "ubuntu"}:
+                return name
+        return self.id
+
 
 class Disk(_Fact):
     """One mounted file system that a role may want to fill."""
@@ -94,6 +102,9 @@ class Facts(_Fact):
     gpus: tuple[GPU, ...] = ()
     docker: Docker | None = None
     """None: no engine answers."""
+    engines: tuple[str, ...] = ()
+    """What else runs containers or stands in for Docker, as installed: `docker.io`, `kubelet`,
+    `k3s`, `podman-docker`, `containerd`, `docker (snap)`."""
     toolkit: str | None = None
     """Version of the NVIDIA Container Toolkit."""
     unknown: tuple[str, ...] = ()

@@ -37,6 +37,10 @@ _SECTIONS: Final[Mapping[str, str]] = {
     "{{range $name, $runtime := .Runtimes}}|{{$name}}{{end}}'; "
     "command -v dpkg-query >/dev/null && dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n'"
     " docker-ce docker.io",
+    "engines": "command -v dpkg-query >/dev/null && dpkg-query -W"
+    " -f='${db:Status-Abbrev} ${Package}\\n' docker.io podman-docker containerd kubelet; "
+    "[ -e /snap/bin/docker ] && echo 'ii docker (snap)'; "
+    "for name in k3s kubelet; do command -v $name >/dev/null && echo ii $name; done",
     "toolkit": "command -v nvidia-ctk >/dev/null && nvidia-ctk --version",
 }
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -217,6 +221,12 @@ def _docker(text: str) -> dict[str, Any]:
     }
 
 
+def _engines(text: str) -> dict[str, Any]:
+    lines = [line.partition(" ")[::2] for line in text.splitlines()]
+    names = {name.strip() for status, name in lines if status[1:2] == "i"}
+    return {"engines": tuple(sorted(names))}
+
+
 def _toolkit(text: str) -> dict[str, Any]:
     found = re.search(r"version\s+v?(\d[\w.~-]*)", text)
     return {"toolkit": found[1]} if found else {}
@@ -232,5 +242,6 @@ _PARSERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
     "driver": _driver,
     "gpus": _gpus,
     "docker": _docker,
+    "engines": _engines,
     "toolkit": _toolkit,
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from provision.errors import ApplyError, ProvisionError, of_host, unexpected
+from provision.errors import ApplyError, ConnectError, ProvisionError, of_host, unexpected
 from provision.facts import Facts
 from provision.host.connection import Connection
 from provision.host.look import Look, look, probe
@@ -46,21 +47,29 @@ class Outcome(BaseModel):
     """The traceback behind `error`."""
 
 
-def apply_plan(
-    connection: Connection, roles: Mapping[str, Role], facts: Facts, shown: HostPlan, say: Say
-) -> Outcome:
+class Orders(NamedTuple):
+    """What is to be applied: the roles, the facts and the plan that was shown."""
+
+    roles: Mapping[str, Role]
+    facts: Facts
+    shown: HostPlan
+    stopped: Callable[[], bool] = lambda: False
+    """Asked before each role: whether the operator wants no more of them to begin."""
+
+
+def apply_plan(connection: Connection, orders: Orders, say: Say) -> Outcome:
     """Apply what was shown, role by role; a failure ends the host and is told in the outcome."""
-    run = _Run(connection, roles, shown, say)
+    run = _Run(connection, orders, say)
     started = time.monotonic()
     error = trace = ""
     try:
-        run.all(facts)
+        run.all(orders.facts)
     except ProvisionError as failure:
         error, trace = str(failure), traceback.format_exc()
     except Exception as failure:  # noqa: BLE001  one host's surprise must not stop the others
         error, trace = unexpected(failure), traceback.format_exc()
     if error:
-        error = redact(of_host(shown.host, f"{error}{run.still_to_do}"))
+        error = redact(of_host(orders.shown.host, f"{error}{run.still_to_do}"))
     outcome = run.outcome(error, time.monotonic() - started)
     return outcome.model_copy(update={"trace": redact(trace)})
 
@@ -68,12 +77,11 @@ def apply_plan(
 class _Run:
     """One host's way through its roles."""
 
-    def __init__(
-        self, connection: Connection, roles: Mapping[str, Role], shown: HostPlan, say: Say
-    ) -> None:
+    def __init__(self, connection: Connection, orders: Orders, say: Say) -> None:
         self.connection = connection
-        self.roles = roles
-        self.shown = shown
+        self.roles = orders.roles
+        self.shown = orders.shown
+        self.stopped = orders.stopped
         self.say = say
         self.changed: list[tuple[str, str]] = []
         self.failed: tuple[str, ...] = ()
@@ -84,6 +92,8 @@ class _Run:
     def all(self, facts: Facts | None) -> None:
         """Walk through the roles; the ground may have moved since the plan, or by an earlier role."""
         for planned in self.shown.roles:
+            if self.stopped():
+                raise ApplyError("stopped by the operator", remedy="Run again to go on.")
             if planned.pending or self.changed:
                 facts = self._role(planned.role, facts)
             self._handlers(self.shown.handlers_after(planned.role))
@@ -117,7 +127,7 @@ class _Run:
     def still_to_do(self) -> str:
         """Name the handlers that were notified but did not run, for the operator to run."""
         titles = [notice.handler.command.title for notice in self.pending.values()]
-        return f" Still to do on the host: {', '.join(titles)}." if titles else ""
+        return f" Still to do, and noted on the host: {', '.join(titles)}." if titles else ""
 
     def _became(self, role: str, name: str) -> Literal["changed", "failed", "not run"]:
         if (role, name) in self.changed:
@@ -133,13 +143,24 @@ class _Run:
         except StepError as error:
             self.failed = error.ids
             self._notified(now, {*error.done, *error.ids})
-            done = [resources[name] for name in error.done if name not in error.ids]
-            self.changed += [(now.role, item.id) for item, wrong in self._wrong(done) if not wrong]
+            self._salvage(now.role, [resources[name] for name in error.done])
+            raise
+        except ConnectError:  # nobody knows how far it came
+            self._notified(now, set(ids))
             raise
         self._notified(now, set(ids))
         self.say(f"probe what {now.role} changed", "")
         self._verify(resources[name] for name in ids)
         self.changed += [(now.role, name) for name in ids]
+
+    def _salvage(self, role: str, done: list[Resource]) -> None:
+        """Find out what was changed before a step failed."""
+        with suppress(ProvisionError):  # the step's own error is the one to tell
+            self.changed += [
+                (role, item.id)
+                for item, wrong in self._wrong(done)
+                if not wrong and item.id not in self.failed
+            ]
 
     def _notified(self, now: RolePlan, changed: set[str]) -> None:
         for notice in now.notices:

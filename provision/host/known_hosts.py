@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn
@@ -27,13 +28,15 @@ class UnknownKeyError(ConnectError):
         self.name = name
         self.key = key
         self.host: Host | None = None
+        self.file: Path = DEFAULT_FILES[0]
+        """Where it would be recorded."""
 
     def __str__(self) -> str:
         """Return the error with the command that trusts the key."""
         host = self.host.name if self.host else self.name
         return (
             f"{host} ({self.name}): {self.what}. Compare it with the host's own "
-            f"(`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`), then: inv trust --host {host}"
+            f"(`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`), then, with the same --inventory: inv trust --host {host}"
         )
 
 
@@ -65,24 +68,38 @@ def known_keys(files: Iterable[Path], name: str) -> list[tuple[str, paramiko.PKe
     return keys
 
 
-def trust(configured: Path | None, name: str, key: paramiko.PKey) -> Path:
-    """Append the key to the host's known_hosts file and return the file's path."""
-    path = (configured or DEFAULT_FILES[0]).expanduser()
+def trust(file: Path, name: str, key: paramiko.PKey) -> Path:
+    """Append the key to a known_hosts file and return the file's path."""
+    path = file.expanduser()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     line = f"{name} {key.get_name()} {key.get_base64()}\n"
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(line if before.endswith("\n") or not before else f"\n{line}")
+    with os.fdopen(handle, "w", encoding="utf-8") as known:
+        known.write(line if before.endswith("\n") or not before else f"\n{line}")
     _load.cache_clear()
     return path
 
 
 @cache
 def _load(path: Path) -> paramiko.HostKeys:
+    """Read a file line by line: one that paramiko does not know must not hide the others.
+
+    Lines of certificate authorities and revoked keys are such; the keys they name stay unknown.
+    """
+    keys = paramiko.HostKeys()
     try:
-        return paramiko.HostKeys(str(path)) if path.exists() else paramiko.HostKeys()
+        lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
     except OSError as error:
         raise ConnectError(
             f"cannot be read: {error.strerror}", where=str(path), remedy="Check its permissions."
         ) from error
+    for line in lines:
+        if line.startswith(("#", "@")) or not line.strip():
+            continue
+        with suppress(paramiko.SSHException, ValueError, IndexError):
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
+            if entry and entry.key:
+                for name in entry.hostnames or ():
+                    keys.add(name, entry.key.get_name(), entry.key)
+    return keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from typing import Any, Final
 
@@ -13,40 +14,48 @@ from provision.host.known_hosts import fingerprint
 from provision.inventory.schema import Host
 
 _NOT_FOUND: Final = 127
+_SSH_PORT: Final = 22
+_NO_SUDO: Final = re.compile(
+    r"password is required|terminal is required|may not run sudo|not in the sudoers|not allowed"
+)
 
 
 def place_of(host: Host, connection: Any) -> str:
     """Return `gpu01 (ops@10.0.0.11:22)`, resolved as far as the ssh configuration does."""
-    user = getattr(connection, "user", None) or host.ssh.user
-    address = getattr(connection, "host", None) or host.ssh.address
-    port = getattr(connection, "port", None) or host.ssh.port or 22
-    return f"{host.name} ({user + '@' if user else ''}{address}:{port})"
+    return f"{host.name} ({_target(host, connection)})"
 
 
-def explain(error: Exception, host: Host, connection: Any) -> ConnectError:
-    """Return the error an operator can act on for one of paramiko's or the system's."""
+def explain(error: Exception, host: Host, connection: Any, target: Any = None) -> ConnectError:
+    """Return the error an operator can act on for one of paramiko's or the system's.
+
+    `connection` is the one that failed: `target` itself, or a gateway before it.
+    """
     place = place_of(host, connection)
+    if target is not None and connection is not target:
+        place = f"{host.name}, at its gateway ({_target(host, connection)})"
     if isinstance(error, paramiko.BadHostKeyException):
-        return _changed_key(error, host, place)
+        return _changed_key(error, host, connection, place)
     if isinstance(error, paramiko.AuthenticationException) or "No authentication" in str(error):
         return _refused_login(error, host, connection, place)
     if isinstance(error, FileNotFoundError):
         return ConnectError(
-            f"the key file {error.filename} does not exist",
+            f"the file {error.filename} does not exist",
             where=place,
-            remedy="Set ssh.key to the private key.",
+            remedy="Set ssh.key to the private key, or install what ProxyCommand runs.",
         )
     what, remedy = _network(error, _ssh_command(host, connection))
-    if host.ssh.gateway:
-        what += f" (through the gateway {host.ssh.gateway})"
+    gateway = _gateway(host, connection)
+    if gateway:
+        what += f" (through the gateway {gateway})"
     return ConnectError(what, where=place, remedy=remedy)
 
 
 def explain_sudo(place: str, user: str, status: int, stderr: str) -> None:
     """Raise `ConnectError` when sudo, not the script, ended with `status`."""
-    if status == 0 or not (status == _NOT_FOUND or stderr.lstrip().startswith("sudo:")):
+    ours = status == _NOT_FOUND or "sudo:" in stderr or _NO_SUDO.search(stderr)
+    if status == 0 or not ours:
         return
-    if "a password is required" in stderr or "a terminal is required" in stderr:
+    if _NO_SUDO.search(stderr):
         raise ConnectError(
             f"sudo wants a password, or {user} may not use it",
             where=place,
@@ -61,14 +70,18 @@ def explain_sudo(place: str, user: str, status: int, stderr: str) -> None:
     )
 
 
-def _changed_key(error: paramiko.BadHostKeyException, host: Host, place: str) -> ConnectError:
+def _changed_key(
+    error: paramiko.BadHostKeyException, host: Host, connection: Any, place: str
+) -> ConnectError:
     files = f" -f {host.ssh.known_hosts}" if host.ssh.known_hosts else ""
+    port = connection.port if connection else _SSH_PORT
+    name = error.hostname if port == _SSH_PORT else f"[{error.hostname}]:{port}"
     return ConnectError(
         f"the host key has CHANGED: expected {fingerprint(error.expected_key)}, "
         f"got {fingerprint(error.key)}",
         where=place,
         remedy="Somebody may be in between. Only if the host was installed anew: "
-        f"ssh-keygen{files} -R '{error.hostname}' && inv trust --host {host.name}",
+        f"ssh-keygen{files} -R '{name}' && inv trust --host {host.name}",
     )
 
 
@@ -103,12 +116,31 @@ def _network(error: Exception, command: str) -> tuple[str, str]:
 
 
 def _ssh_command(host: Host, connection: Any) -> str:
-    user = getattr(connection, "user", None) or host.ssh.user
-    port = getattr(connection, "port", None) or host.ssh.port or 22
+    user, address, port = _parts(host, connection)
     key = f" -i {host.ssh.key}" if host.ssh.key else ""
-    jump = f" -J {host.ssh.gateway}" if host.ssh.gateway else ""
-    target = f"{user}@{host.ssh.address}" if user else host.ssh.address
-    return f"ssh{key}{jump} -p {port} {target} true"
+    gateway = _gateway(host, connection)
+    jump = f" -J {gateway}" if gateway else ""
+    return f"ssh{key}{jump} -p {port} {user + '@' if user else ''}{address} true"
+
+
+def _gateway(host: Host, connection: Any) -> str:
+    """Return `user@host` of the gateway before a connection, as the inventory or ssh has it."""
+    if connection is None or connection.gateway is None:
+        return (host.ssh.gateway or "") if connection is None else ""
+    gateway = connection.gateway
+    return f"{gateway.user}@{gateway.host}" if hasattr(gateway, "user") else "ProxyCommand"
+
+
+def _target(host: Host, connection: Any) -> str:
+    user, address, port = _parts(host, connection)
+    return f"{user + '@' if user else ''}{address}:{port}"
+
+
+def _parts(host: Host, connection: Any) -> tuple[str, str, int]:
+    """Return user, address and port of the connection, or what the inventory says of them."""
+    if connection is not None:
+        return connection.user, connection.host, connection.port
+    return host.ssh.user or "", host.ssh.address, host.ssh.port or _SSH_PORT
 
 
 _UNREACHABLE: Final = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN}

@@ -15,6 +15,7 @@ from provision.errors import ConnectError
 
 _FILES: Final = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
 _INCLUDE: Final = re.compile(r"^\s*include[\s=]+(.*)$", re.IGNORECASE)
+_BLOCK: Final = re.compile(r"^\s*(host|match)[\s=]", re.IGNORECASE)
 _DEEPEST: Final = 16  # OpenSSH's own limit of nested files
 
 
@@ -22,7 +23,9 @@ _DEEPEST: Final = 16  # OpenSSH's own limit of nested files
 def config() -> Any:
     """Return Fabric's configuration with the operator's ssh configuration in it, read once."""
     # Fabric passes `Include` over: paramiko's parser does not know it.
-    text = "\nHost *\n".join("".join(_lines(path.expanduser(), 0)) for path in _FILES)
+    text = "\nHost *\n".join(
+        "".join(_lines(path.expanduser(), path.expanduser().parent, 0)) for path in _FILES
+    )
     try:
         return fabric.Config(ssh_config=paramiko.SSHConfig.from_text(text))
     except paramiko.ConfigParseError as error:
@@ -33,18 +36,24 @@ def config() -> Any:
         ) from error
 
 
-def _lines(path: Path, depth: int) -> Iterator[str]:
-    """Yield a file's lines, included files in place; what does not exist has none."""
+def _lines(path: Path, folder: Path, depth: int) -> Iterator[str]:
+    """Yield a file's lines, included files in place; what does not exist has none.
+
+    A `Host` or `Match` of an included file ends with it: the one around it is opened again.
+    """
     if depth > _DEEPEST or not path.is_file():
         return
+    block = "Host *"
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         include = _INCLUDE.match(line)
         if not include:
+            block = line if _BLOCK.match(line) else block
             yield f"{line}\n"
             continue
         for pattern in include[1].split():
-            for file in _matching(pattern.strip("\"'"), path.parent):
-                yield from _lines(file, depth + 1)
+            for file in _matching(pattern.strip("\"'"), folder):
+                yield from _lines(file, folder, depth + 1)
+        yield f"{block}\n"
 
 
 def _matching(pattern: str, folder: Path) -> list[Path]:

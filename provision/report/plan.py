@@ -96,7 +96,7 @@ def _short(row: Row) -> str:
     parts = []
     for key, value in row.after.items():
         old = row.before.get(key)
-        if "\n" in f"{value}{old or ''}" or (old is None and value == ""):
+        if "\n" in f"{value}{old or ''}" or (old is None and value in ("", False)):
             continue
         parts.append(f"{key}: {_value(value)}" if old is None else f"{key}: {_value(old)} → {_value(value)}")  # fmt: skip
     return redact(", ".join(parts))
@@ -124,7 +124,7 @@ def _commands(console: Console, role: RolePlan) -> None:
         command = step.command
         _say(console, f"      # {command.title}", "dim")
         for line in (command.shown or command.script).splitlines():
-            _say(console, f"      $ {line}", "dim")
+            _say(console, f"        {line}", "dim")
 
 
 def _handlers(plan: HostPlan) -> dict[str, Notice]:

@@ -50,6 +50,10 @@ class Progress:
         if failed and not self._console.is_terminal:
             self._print(f"{host}: failed")
 
+    def note(self, text: str) -> None:
+        """Print what is about all hosts."""
+        self._print(text)
+
     def __rich__(self) -> Table:
         """Draw the hosts that are under way, longest first, as many as fit."""
         with self._lock:

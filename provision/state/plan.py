@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 
@@ -81,6 +81,13 @@ class HostPlan(_Data):
         """Return the rows that change something, or may."""
         return tuple(row for role in self.roles for row in role.pending)
 
+    @property
+    def fears(self) -> tuple[str, ...]:
+        """Return all that an operator would want to know before."""
+        rows = [fear for row in self.rows for fear in row.fears]
+        notices = [fear for role in self.roles for item in role.notices for fear in item.fears]
+        return (*rows, *notices)
+
     def handlers_after(self, role: str) -> frozenset[str]:
         """Return the ids of the handlers that the roles behind `role` will notify."""
         names = [plan.role for plan in self.roles]
@@ -138,7 +145,8 @@ def plan_role(
             changing.add(resource.id)
             differences.append(Difference(resource, actual, changed))
     notices = _notices(differences, states, ground)
-    return RolePlan(role=role, rows=tuple(rows), steps=_steps(differences), notices=notices)
+    steps = tuple(_with_reminders(_steps(differences), notices))
+    return RolePlan(role=role, rows=tuple(rows), steps=steps, notices=notices)
 
 
 def refuse_unlisted(shown: HostPlan, now: RolePlan) -> None:
@@ -152,12 +160,21 @@ def refuse_unlisted(shown: HostPlan, now: RolePlan) -> None:
         before = announced.get((row.role, row.id)) or elsewhere.get(row.id)
         if row.verdict == "maybe" or (before and before.verdict == "maybe"):
             continue
-        if before is None or not row.after.items() <= before.after.items():
+        if before is None or not _is_part(row, before):
             raise _unlisted(row.id)
     handlers = {notice.handler.id for role in shown.roles for notice in role.notices}
     for notice in now.notices:
         if notice.handler.id not in handlers:
             raise _unlisted(notice.handler.id)
+
+
+def _is_part(row: Row, shown: Row) -> bool:
+    """Say whether a change does what was shown, or less of it, to what was shown."""
+    return (
+        row.action == shown.action
+        and row.after.items() <= shown.after.items()
+        and row.before.items() <= shown.before.items()
+    )
 
 
 def _unlisted(name: str) -> PlanError:
@@ -199,8 +216,9 @@ def _row(  # noqa: PLR0913, PLR0917  one judgement from all that bears on it
         verdict: Verdict = "maybe" if because else "ok"
         return Row(id=resource.id, role=role, verdict=verdict, because=because)
     fears = resource.fears(actual, changed)
-    if containers and resource.disturbs:
-        fears += (f"{resource.disturbs} while {_count(containers)}",)
+    disturbs = resource.disturbs(changed)
+    if containers and disturbs:
+        fears += (f"{disturbs} while {_count(containers)}",)
     return Row(
         id=resource.id,
         role=role,
@@ -240,6 +258,16 @@ def _steps(differences: Sequence[Difference]) -> tuple[Step, ...]:
             ids = tuple(member.resource.id for member in part)
             steps += [Step(ids=ids, command=command) for command in kind.apply_together(part)]
     return tuple(steps)
+
+
+def _with_reminders(steps: Iterable[Step], notices: Iterable[Notice]) -> Iterator[Step]:
+    """Yield the steps, and before the first that notifies a handler a note of it on the host."""
+    due = {notice.handler: {*notice.notified_by} for notice in notices}
+    for step in steps:
+        for handler in [handler for handler, ids in due.items() if ids & {*step.ids}]:
+            del due[handler]
+            yield Step(ids=step.ids, command=handler.reminder)
+        yield step
 
 
 def _notices(

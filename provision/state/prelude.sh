@@ -14,7 +14,7 @@ probe_path() { # PATH [MAX_BYTES]: "type|mode|owner|group|size", then the text i
     esac
 }
 
-write_file() { # PATH MODE OWNER GROUP PROBED|absent SHA256: stdin replaces the file, if it is as probed
+write_file() { # PATH MODE OWNER GROUP PROBED|absent SHA256 [CHECK]: stdin replaces the file, if as probed
     write_file_path=$(readlink -f -- "$1") || { echo "provision: no folder for $1" >&2; return 1; }
     write_file_new=$write_file_path.provision-new
     write_file_now=absent
@@ -26,7 +26,7 @@ write_file() { # PATH MODE OWNER GROUP PROBED|absent SHA256: stdin replaces the 
     rm -f -- "$write_file_new"
     # noclobber: what somebody else puts there meanwhile, a link above all, is not written into
     if (umask 077 && set -C && cat >"$write_file_new") &&
-        write_file_is "$6" && chown -- "$3:$4" "$write_file_new" && chmod -- "$2" "$write_file_new" &&
+        write_file_is "$6" && sh -c "${7:-:}" check "$write_file_new" && chown -- "$3:$4" "$write_file_new" && chmod -- "$2" "$write_file_new" &&
         sync -- "$write_file_new" && mv -f -- "$write_file_new" "$write_file_path"; then
         sync -- "${write_file_path%/*}/"
     else
@@ -83,21 +83,64 @@ openpgp_fingerprints() { # FILE (binary): the fingerprint of every primary key i
 }
 
 apt_get() { # apt-get that asks nothing, keeps the host's configuration and waits LOCK_TIMEOUT for the lock
-    DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l timeout -k 10 "${APT_TIMEOUT:-1800}" \
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l timeout $((${LOCK_TIMEOUT:-300} + 1800)) \
         apt-get -q -y -o DPkg::Lock::Timeout="${LOCK_TIMEOUT:-300}" -o DPkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
+}
+
+while_locked() { # COMMAND...: again, for LOCK_TIMEOUT seconds, while another apt or dpkg holds its lock
+    while_locked_until=$(($(date +%s) + ${LOCK_TIMEOUT:-300}))
+    while :; do
+        while_locked_status=0
+        while_locked_log=$("$@" 2>&1) || while_locked_status=$?
+        [ "$while_locked_status" -ne 0 ] || break
+        case $while_locked_log in *'not get lock'* | *'lock was locked'*) ;; *) break ;; esac
+        [ "$(date +%s)" -lt "$while_locked_until" ] || break
+        sleep 2
+    done
+    printf '%s\n' "$while_locked_log"
+    return "$while_locked_status"
 }
 
 apt_update() { # [SOURCES_FILE]: refresh all lists or those of one file; a warning is a failure
     if [ $# -gt 0 ]; then
         set -- -o Dir::Etc::sourcelist="$1" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0
     fi
-    apt_log=$(apt_get "$@" update 2>&1) || { printf '%s\n' "$apt_log"; return 100; }
+    # DPkg::Lock::Timeout does not reach the lock of the lists
+    apt_log=$(while_locked apt_get "$@" update) || { printf '%s\n' "$apt_log"; return 100; }
     printf '%s\n' "$apt_log"
     ! printf '%s\n' "$apt_log" | grep -Eq '^(W: (Failed to fetch|Some index files failed)|Err:|E:)'
 }
 
-apt_lists_fresh() { # succeed when some list is younger than a day
-    [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_*Release' -mmin -1440 2>/dev/null | head -n 1)" ]
+apt_update_daily() { # refresh all lists unless that was done within a day; apt's own dates are the mirror's
+    apt_stamp=/var/lib/provision/apt-updated
+    [ -z "$(find "$apt_stamp" -mmin -1440 2>/dev/null)" ] || return 0
+    apt_update && mkdir -p "${apt_stamp%/*}" && touch "$apt_stamp"
+}
+
+apt_repair() { # end what a killed dpkg left half-way: nothing can be installed before
+    [ -z "$(dpkg --audit)" ] || DEBIAN_FRONTEND=noninteractive while_locked \
+        dpkg --force-confdef --force-confold --configure -a
+}
+
+apt_removes() { # SPEC...: the installed packages that apt would remove beside those named `NAME-`
+    apt_plan=$(apt_get -s install --no-install-recommends "$@") || { printf '%s\n' "$apt_plan" >&2; return 100; }
+    printf '%s\n' "$apt_plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p' | while read -r apt_name; do
+        case " $* " in *" $apt_name- "*) ;; *) printf '%s\n' "$apt_name" ;; esac
+    done
+}
+
+apt_install() { # SPEC...: install in one transaction, unless it would remove what nobody was shown
+    apt_lost=$(apt_removes "$@") || return
+    if [ -n "$apt_lost" ]; then
+        echo "provision: apt would also remove $(printf '%s' "$apt_lost" | tr '\n' ' ')" >&2
+        return 1
+    fi
+    apt_get install --no-install-recommends "$@"
+}
+
+remember() { # ID: a handler that is due, should this run die before it ran
+    mkdir -p /var/lib/provision/pending && : >"/var/lib/provision/pending/$1" &&
+        sync -- /var/lib/provision/pending
 }

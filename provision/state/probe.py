@@ -23,6 +23,7 @@ def probe_script(resources: Sequence[Resource], nonce: str) -> str:
     parts = []
     for index, probe in enumerate(_distinct(resources)):
         parts.append(
+            f"printf '\\n%s\\n' '{nonce} begin {index}'\n"
             f"printf '\\n%s\\n' '{nonce} begin {index}' >&2\n"
             f"(\n{probe}\n)\n"
             f"printf '\\n%s %d\\n' '{nonce} end {index}' $?"
@@ -49,11 +50,11 @@ def _distinct(resources: Sequence[Resource]) -> list[str]:
 
 
 def _frames(stdout: str, nonce: str) -> Mapping[int, _Frame]:
-    frames, start = {}, 0
-    for end in re.finditer(rf"\n{nonce} end (\d+) (\d+)\n", stdout):
-        frames[int(end[1])] = _Frame(int(end[2]), stdout[start : end.start()])
-        start = end.end()
-    return frames
+    pattern = rf"\n{nonce} begin (\d+)\n(.*?)\n{nonce} end \1 (\d+)\n"
+    return {
+        int(index): _Frame(int(status), output)
+        for index, output, status in re.findall(pattern, f"\n{stdout}", re.DOTALL)
+    }
 
 
 def _errors(stderr: str, nonce: str) -> Mapping[int, str]:

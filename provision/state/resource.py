@@ -6,6 +6,7 @@ Nothing here touches a host: probes and commands are text, and somebody else car
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -46,6 +47,14 @@ class Handler(BaseModel):
         """Return `kind:name:verb`, by which the handler is known on a host."""
         return f"{self.resource}:{self.verb}"
 
+    @property
+    def reminder(self) -> Command:
+        """Return the command that notes on the host that the handler is due.
+
+        The handler's resource reads the note as state, and its command removes it.
+        """
+        return Command(title=f"note: {self.command.title}", script=f"remember {quote(self.id)}")
+
 
 class Difference(NamedTuple):
     """One resource that is not as expected: its actual state and the names of what differs."""
@@ -60,8 +69,6 @@ class Resource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
-    disturbs: ClassVar[str] = ""
-    """What a change does that can harm running containers: `runs package scripts`."""
 
     name: str
     notify: tuple[Handler, ...] = ()
@@ -94,6 +101,11 @@ class Resource(BaseModel):
         """Say what an operator would fear about this change; mostly nothing."""
         del actual, changed
         return ()
+
+    def disturbs(self, changed: frozenset[str]) -> str:
+        """Say what a change does that can harm running containers: `restarts Docker`."""
+        del changed
+        return ""
 
     @property
     def secret(self) -> frozenset[str]:

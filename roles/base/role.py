@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from provision.facts import Facts
 from provision.inventory.schema import Host
 from provision.state.kinds.file import File
-from provision.state.kinds.package import Package
+from provision.state.kinds.package import Package, PackageName
 from provision.state.resource import Resource
 from provision.state.role import Role
 
@@ -15,7 +15,7 @@ from provision.state.role import Role
 class Base(Role):
     """Packages, the apt proxy, and no unattended upgrade of the NVIDIA driver."""
 
-    packages: tuple[str, ...] = ("ca-certificates",)
+    packages: tuple[PackageName, ...] = ("ca-certificates",)
     """Packages that every host gets from its own distribution."""
     keep_driver: bool = True
     """Exclude the NVIDIA driver from unattended upgrades: they replace its libraries under a loaded
@@ -28,10 +28,11 @@ class Base(Role):
             content=self.render("apt-proxy.conf.j2", proxies=host.proxies),
             present=host.proxies.apt is not None,
         )
-        yield File(
-            name="/etc/apt/apt.conf.d/52-provision-nvidia",
-            content=self.render("keep-driver.conf.j2"),
-            present=self.keep_driver and facts.nvidia_driver_installed,
-        )
+        if "driver" not in facts.unknown:  # a driver that hangs is no driver that has gone
+            yield File(
+                name="/etc/apt/apt.conf.d/52-provision-nvidia",
+                content=self.render("keep-driver.conf.j2"),
+                present=self.keep_driver and facts.nvidia_driver_installed,
+            )
         for name in self.packages:
             yield Package(name=name, lock_timeout=self.lock_timeout)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, StringConstraints, field_validator
 
+from provision.errors import RoleError
 from provision.facts import Facts
 from provision.inventory.schema import Host
-from provision.state.docker_daemon import DAEMON_JSON, DOCKER
+from provision.state.docker_daemon import CHECK_DAEMON_JSON, DAEMON_JSON, DOCKER
 from provision.state.kinds.apt_repository import AptRepository, Fingerprint
 from provision.state.kinds.directory import Directory
 from provision.state.kinds.json_file import JsonFile
-from provision.state.kinds.package import Package
+from provision.state.kinds.package import Package, PackageVersion
 from provision.state.resource import Resource
 from provision.state.role import Role
 
@@ -27,9 +28,9 @@ class Docker(Role):
     """Fingerprint of the key that signs the mirror: Docker's own."""
     channel: str = "stable"
     """Component of the repository."""
-    version: str | None = None
+    version: PackageVersion | None = None
     """Version of docker-ce and docker-ce-cli, exact or a pattern such as `5:28.*`."""
-    containerd_version: str | None = None
+    containerd_version: PackageVersion | None = None
     """Version of containerd.io, exact or a pattern."""
     hold: bool = False
     """Keep `apt upgrade` from moving the engine: it restarts Docker."""
@@ -37,26 +38,52 @@ class Docker(Role):
     """Replace a working engine that did not come from docker-ce (the distribution's docker.io)."""
     registry_mirrors: tuple[HttpUrl, ...] = ()
     """Mirrors of Docker Hub, asked before it; they serve no other registry."""
-    data_root: str | None = None
-    """Where images and containers lie; None = /var/lib/docker."""
+    data_root: Annotated[str, StringConstraints(pattern="^/")] | None = None
+    """Where images and containers lie; left out, it stays as it is (/var/lib/docker when new)."""
     daemon: Mapping[str, Any] = Field(default_factory=dict)
     """More keys of daemon.json; keys that are not named here or above stay as they are."""
 
     def resources(self, host: Host, facts: Facts) -> Iterator[Resource]:
         """Yield daemon.json before the packages: the first start takes networks and data root."""
+        self._refuse(facts)
         yield Directory(name="/etc/docker")
-        yield JsonFile(name=DAEMON_JSON, merge=self._daemon_json(host), notify=(DOCKER.restart,))
-        if not self._keeps(facts):
+        yield JsonFile(
+            name=DAEMON_JSON,
+            merge=self._keys(host),
+            defaults=self._defaults(facts),
+            check=CHECK_DAEMON_JSON,
+            notify=(DOCKER.restart,),
+        )
+        if self._is_ours(facts):
             yield from self._engine(facts)
         yield DOCKER
 
-    def _keeps(self, facts: Facts) -> bool:
-        """Say whether the host has an engine that works and is not ours to replace."""
-        foreign = facts.docker is not None and facts.docker.package != "docker-ce"
-        return foreign and not self.replace_engine
+    def _is_ours(self, facts: Facts) -> bool:
+        """Say whether the engine is to come from docker-ce: a working one is left as it is."""
+        return facts.docker is None or facts.docker.package == "docker-ce" or self.replace_engine
+
+    def _refuse(self, facts: Facts) -> None:
+        """Raise `RoleError` where we would break what works."""
+        for name, remedy in _FOREIGN.items():
+            if name in facts.engines:
+                raise RoleError(f"{name} is installed", where="role docker", remedy=remedy)
+        stopped = {"docker.io", "containerd"} & {*facts.engines}
+        if stopped and facts.docker is None and not self.replace_engine:
+            raise RoleError(
+                f"{min(stopped)} is installed, but no Docker Engine answers",
+                where="role docker",
+                remedy="Start it, or let it be replaced: docker.replace_engine: true.",
+            )
+        if facts.docker and self.data_root and facts.docker.root != self.data_root:
+            raise RoleError(
+                f"Docker's images and containers lie in {facts.docker.root}: in "
+                f"{self.data_root} it would see none of them",
+                where="docker.data_root",
+                remedy=f"Move them by hand first, or set data_root: {facts.docker.root}.",
+            )
 
     def _engine(self, facts: Facts) -> Iterator[Resource]:
-        linux = f"{str(self.mirror).rstrip('/')}/linux/{facts.os.id}"
+        linux = f"{str(self.mirror).rstrip('/')}/linux/{facts.os.family}"
         yield AptRepository(
             name="docker-ce",
             uri=linux,
@@ -67,6 +94,8 @@ class Docker(Role):
             replaces=("download.docker.com/linux/", "/docker-ce/linux/"),
             lock_timeout=self.lock_timeout,
         )
+        for name in _REPLACED if self.replace_engine else ():
+            yield Package(name=name, present=False, lock_timeout=self.lock_timeout)
         versions = {
             "docker-ce": self.version,
             "docker-ce-cli": self.version,
@@ -74,19 +103,13 @@ class Docker(Role):
             "docker-buildx-plugin": None,
             "docker-compose-plugin": None,
         }
-        for name in ("docker.io", "docker-compose", "docker-buildx", "containerd", "runc"):
-            yield Package(name=name, present=False, lock_timeout=self.lock_timeout)
         for name, version in versions.items():
             yield Package(
                 name=name, version=version, hold=self.hold, lock_timeout=self.lock_timeout
             )
 
-    def _daemon_json(self, host: Host) -> Mapping[str, Any]:
-        keys: dict[str, Any] = {
-            "live-restore": True,
-            "log-driver": "json-file",
-            "log-opts": {"max-file": "3", "max-size": "100m"},
-        }
+    def _keys(self, host: Host) -> Mapping[str, Any]:
+        keys: dict[str, Any] = {}
         if self.registry_mirrors:
             keys["registry-mirrors"] = [str(url).rstrip("/") for url in self.registry_mirrors]
         if self.data_root:
@@ -99,3 +122,29 @@ class Docker(Role):
                 "no-proxy": ",".join(host.proxies.no_proxy),
             }
         return {**keys, **self.daemon}
+
+    def _defaults(self, facts: Facts) -> Mapping[str, Any]:
+        """Return what a new daemon.json gets: bounded logs, and containers that outlive dockerd."""
+        keys: dict[str, Any] = {
+            "log-driver": "json-file",
+            "log-opts": {"max-file": "3", "max-size": "100m"},
+        }
+        if facts.docker is None:  # an engine that is there may be in a swarm, which refuses it
+            keys["live-restore"] = True
+        return {} if keys.keys() & self.daemon.keys() else keys
+
+    @field_validator("daemon")
+    @classmethod
+    def _no_hosts(cls, keys: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "hosts" in keys:
+            raise ValueError("hosts stands in docker.service already: dockerd would not start")
+        return keys
+
+
+_REPLACED: Final = ("docker.io", "docker-compose", "docker-buildx", "containerd", "runc")
+_FOREIGN: Final = {
+    "kubelet": "provision does not touch Docker beside Kubernetes: take the role off this host.",
+    "k3s": "provision does not touch Docker beside Kubernetes: take the role off this host.",
+    "podman-docker": "It stands in for Docker: remove it (apt-get remove podman-docker) first.",
+    "docker (snap)": "Snap's Docker cannot use the GPUs: remove it (snap remove docker) first.",
+}

@@ -9,11 +9,11 @@ from pydantic import HttpUrl
 
 from provision.facts import Facts
 from provision.inventory.schema import Host
-from provision.state.docker_daemon import DAEMON_JSON, DOCKER
+from provision.state.docker_daemon import CHECK_DAEMON_JSON, DAEMON_JSON, DOCKER
 from provision.state.kinds.apt_repository import AptRepository, Fingerprint
 from provision.state.kinds.guarded_command import GuardedCommand
 from provision.state.kinds.json_file import JsonFile
-from provision.state.kinds.package import Package
+from provision.state.kinds.package import Package, PackageVersion
 from provision.state.resource import Resource
 from provision.state.role import Role
 
@@ -34,7 +34,7 @@ class NvidiaContainerToolkit(Role):
     """Base URL of the repository; in China: https://mirrors.ustc.edu.cn/libnvidia-container"""
     fingerprint: Fingerprint = "C95B321B61E88C1809C4F759DDCAE044F796ECB0"
     """Fingerprint of the key that signs the repository: NVIDIA's own."""
-    version: str = "1.20.0-1"
+    version: PackageVersion = "1.20.0-1"
     """Version of all four packages: they only work together at one version."""
     default_runtime: bool = False
     """Make `nvidia` the runtime of every container, also of those that ask for no GPU."""
@@ -45,8 +45,32 @@ class NvidiaContainerToolkit(Role):
         """Yield nothing on a host that is declared without GPUs."""
         if host.gpus == 0:
             return
+        yield self._repository(facts)
+        for name in PACKAGES:
+            yield Package(
+                name=name,
+                version=self.version,
+                # Docker looks for the toolkit's hook only when it starts.
+                notify=(DOCKER.restart,),
+                lock_timeout=self.lock_timeout,
+            )
+        yield JsonFile(
+            name=DAEMON_JSON,
+            merge=self._runtime(facts),
+            check=CHECK_DAEMON_JSON,
+            notify=(DOCKER.restart,),
+        )
+        yield GuardedCommand(
+            name="describe the GPUs for CDI",
+            done_when="[ -s /var/run/cdi/nvidia.yaml ] || [ -s /etc/cdi/nvidia.yaml ]",
+            script="nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
+            after=tuple(f"package:{name}" for name in PACKAGES),
+        )
+        yield DOCKER
+
+    def _repository(self, facts: Facts) -> AptRepository:
         base = str(self.mirror).rstrip("/")
-        yield AptRepository(
+        return AptRepository(
             name="nvidia-container-toolkit",
             uri=f"{base}/stable/deb/{facts.os.architecture}",
             suite="/",
@@ -59,22 +83,6 @@ class NvidiaContainerToolkit(Role):
             ),
             lock_timeout=self.lock_timeout,
         )
-        for name in PACKAGES:
-            yield Package(
-                name=name,
-                version=self.version,
-                # Docker looks for the toolkit's hook only when it starts.
-                notify=(DOCKER.restart,),
-                lock_timeout=self.lock_timeout,
-            )
-        yield JsonFile(name=DAEMON_JSON, merge=self._runtime(facts), notify=(DOCKER.restart,))
-        yield GuardedCommand(
-            name="describe the GPUs for CDI",
-            done_when="[ -s /var/run/cdi/nvidia.yaml ] || [ -s /etc/cdi/nvidia.yaml ]",
-            script="nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
-            after=tuple(f"package:{name}" for name in PACKAGES),
-        )
-        yield DOCKER
 
     def _runtime(self, facts: Facts) -> dict[str, Any]:
         keys: dict[str, Any] = {

@@ -30,6 +30,7 @@ SECTIONS: Final = [
     "driver",
     "gpus",
     "docker",
+    "engines",
     "toolkit",
 ]  # as the script has them
 SHELLS: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"]}

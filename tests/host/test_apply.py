@@ -10,7 +10,7 @@ import pytest
 
 from provision.errors import ConnectError
 from provision.facts import OS, Facts
-from provision.host.apply import apply_plan
+from provision.host.apply import Orders, Outcome, apply_plan
 from provision.host.connection import Connection, Result
 from provision.host.look import look
 from provision.inventory.schema import Host
@@ -72,7 +72,7 @@ class Steered:
         status, text = (
             (0, RUNNING) if not path else (0, THERE) if path[1] in self.there else (1, "")
         )
-        return f"{text}\n{word} end {index} {status}\n"
+        return f"\n{word} begin {index}\n{text}\n{word} end {index} {status}\n"
 
 
 @pytest.fixture
@@ -81,11 +81,12 @@ def steered() -> Steered:
     return Steered()
 
 
-def _apply(steered: Steered):  # noqa: ANN202  an Outcome
+def _apply(steered: Steered, *, stopped: bool = False) -> Outcome:
     connection = cast("Connection", steered)
     roles = {"given": Given()}
     shown = look(connection, roles, FACTS).plan("gpu01")
-    return apply_plan(connection, roles, FACTS, shown, lambda _step, _line: None)
+    orders = Orders(roles, FACTS, shown, lambda: stopped)
+    return apply_plan(connection, orders, lambda _step, _line: None)
 
 
 def test_all_well(steered: Steered) -> None:
@@ -97,14 +98,14 @@ def test_all_well(steered: Steered) -> None:
 
 def test_failed_step_tells_what_was_done_before_it(steered: Steered) -> None:
     """Of two changes the first is changed, the second failed, and the restart is still to do."""
-    steered.on_steps = lambda script: steered.do(script, until=1)
+    steered.on_steps = lambda script: steered.do(script, until=2)
     outcome = _apply(steered)
     assert [(row.id, row.outcome) for row in outcome.rows] == [
         ("directory:/a", "changed"),
         ("directory:/b", "failed"),
     ]
     assert outcome.error.startswith("gpu01: make the directory /b (directory:/b): exit status 1")
-    assert outcome.error.endswith("Still to do on the host: restart thing.")
+    assert outcome.error.endswith("Still to do, and noted on the host: restart thing.")
 
 
 def test_step_that_lies_is_found_by_the_probe(steered: Steered) -> None:
@@ -114,7 +115,7 @@ def test_step_that_lies_is_found_by_the_probe(steered: Steered) -> None:
     def lie(script: str) -> Result:
         found = re.search(word, script)
         assert found
-        said = "".join(f"{found[1]} begin {i}\n\n{found[1]} end {i} 0\n" for i in range(2))
+        said = "".join(f"{found[1]} begin {i}\n\n{found[1]} end {i} 0\n" for i in range(3))
         return Result(0, said, "")
 
     steered.on_steps = lie
@@ -141,3 +142,10 @@ def test_no_error_leaves_its_host(steered: Steered, error: Exception, said: str)
     assert outcome.error.startswith(said)
     assert type(error).__name__ in outcome.trace
     assert "trace" not in outcome.model_dump()
+
+
+def test_stopped_run_begins_no_role(steered: Steered) -> None:
+    """After Ctrl-C no further role begins, and the outcome says that it was the operator."""
+    outcome = _apply(steered, stopped=True)
+    assert outcome.error == "gpu01: stopped by the operator. Run again to go on."
+    assert {row.outcome for row in outcome.rows} == {"not run"}

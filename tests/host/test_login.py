@@ -79,12 +79,12 @@ def test_a_changed_key_shows_both_fingerprints() -> None:
 
 def test_what_the_inventory_does_not_say_comes_from_the_connection() -> None:
     """User, address and port are those that the ssh configuration resolved."""
-    connection = SimpleNamespace(user="me", host="gpu02.lan", port=22)
+    connection = SimpleNamespace(user="me", host="gpu02.lan", port=22, gateway=None)
     assert place_of(PLAIN, connection) == "gpu02 (me@gpu02.lan:22)"
     assert place_of(PLAIN, None) == "gpu02 (gpu02:22)"
     refused = explain(paramiko.AuthenticationException(), PLAIN, connection)
     assert "the agent's and ~/.ssh's keys" in refused.what
-    assert refused.remedy.endswith("ssh -p 22 me@gpu02 true")
+    assert refused.remedy.endswith("ssh -p 22 me@gpu02.lan true")
 
 
 def test_a_gateway_is_named() -> None:
@@ -93,6 +93,17 @@ def test_a_gateway_is_named() -> None:
     error = explain(ConnectionRefusedError(), host, None)
     assert "(through the gateway bastion)" in error.what
     assert "-J bastion" in error.remedy
+
+
+def test_an_error_at_the_gateway_is_not_told_of_the_host() -> None:
+    """The place is the gateway's, and the command to try goes to it, not through it."""
+    gateway = SimpleNamespace(user="me", host="bastion.lan", port=2022, gateway=None)
+    target = SimpleNamespace(user="ops", host="10.0.0.12", port=22, gateway=gateway)
+    at_gateway = str(explain(ConnectionRefusedError(), PLAIN, gateway, target))
+    assert at_gateway.startswith("gpu02, at its gateway (me@bastion.lan:2022): the connection was")
+    assert at_gateway.endswith("ssh -p 2022 me@bastion.lan true")
+    behind = str(explain(ConnectionRefusedError(), PLAIN, target, target))
+    assert "(through the gateway me@bastion.lan)" in behind
 
 
 def test_an_unknown_key_says_how_to_compare_and_how_to_trust_it() -> None:

@@ -164,7 +164,7 @@ def test_a_long_diff_is_cut_and_says_so() -> None:
 
 def test_commands_are_shown_on_demand() -> None:
     """`--show-commands` prints what `shown` says, not the script with its payload."""
-    assert "$ short\n" in _plan(_visit("gpu01", _row()), commands=True)
+    assert "        short\n" in _plan(_visit("gpu01", _row()), commands=True)
     assert "$ " not in _plan(_visit("gpu01", _row()))
 
 
@@ -345,7 +345,7 @@ def test_outcomes_say_what_became_of_each_host() -> None:
     row = RowOutcome(id="x", role="r", outcome="changed")
     changed = Outcome(host="a", rows=(row,), handlers=("restart",), seconds=1.25)
     rows = (RowOutcome(id="y", role="r", outcome="not run"),)
-    failed = Outcome(host="b", rows=rows, error="install [x]: exit status 100", seconds=2)
+    failed = Outcome(host="b", rows=rows, error="b: install [x]: exit status 100", seconds=2)
     console = _console()
     visits = [_visit("a"), _visit("b"), _visit("c"), _visit("d", error="d: no")]
     print_outcomes(console, visits, [changed, failed])

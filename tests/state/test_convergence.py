@@ -248,13 +248,15 @@ def test_an_older_source_is_found_and_stays_disabled(
     state = _look(shell, REPOSITORY, apt)
     assert state is not None
     assert state["older_sources"] == "/etc/apt/sources.list /etc/apt/sources.list.d/docker.list"
-    commands = REPOSITORY.apply(state, frozenset({"older_sources"}))
-    for command in commands[:-1]:  # the last fetches the lists
+    for command in REPOSITORY.apply(state, frozenset({"older_sources"}))[
+        1:
+    ]:  # the first asks the mirror
         done = shell(_moved(framed(f"set -e\n{command.script}"), apt))
         assert done.returncode == 0, done.stderr
     assert (etc / "sources.list").read_text(encoding="utf-8") == f"{debian}# {OLDER}"
-    disabled = etc / "sources.list.d" / "docker.list.disabled-by-provision"
-    assert disabled.read_text(encoding="utf-8") == OLDER
+    lists = etc / "sources.list.d"
+    assert (lists / "docker.list").read_text(encoding="utf-8") == f"# {OLDER}"
+    assert (lists / "docker.list.save").read_text(encoding="utf-8") == OLDER
     after = _look(shell, REPOSITORY, apt)
     assert after is None or after["older_sources"] == ""
 

@@ -136,10 +136,9 @@ def test_no_probe_knows_of_a_host(
 def _only(resources: list[Resource], wanted: Resource, stdout: str, stderr: str) -> tuple[str, str]:
     """Return the answer as if only one of the resources had been asked for."""
     index = resources.index(wanted)
-    parts = stdout.split("\n@word end ")
-    body = parts[index].partition("\n")[2] if index else parts[0]
-    status = parts[index + 1].split("\n")[0].split()[1]
-    return f"{body}\n@word end 0 {status}\n", stderr
+    part = stdout.split(f"\n@word begin {index}\n")[1].split("\n\n@word begin ", maxsplit=1)[0]
+    body, _, status = part.rstrip("\n").rpartition(f"\n@word end {index} ")
+    return f"\n@word begin 0\n{body}\n@word end 0 {status}\n", stderr
 
 
 def _examples() -> list[Resource]:

@@ -45,7 +45,6 @@ class Thing(Resource):
     """A resource that wants what it is told to."""
 
     kind: ClassVar[str] = "thing"
-    disturbs: ClassVar[str] = "disturbs"
     want: Mapping[str, str | int | bool] | None = Field(default_factory=lambda: dict(NEW))
     hidden: bool = False
 
@@ -57,6 +56,11 @@ class Thing(Resource):
         """Set it."""
         del actual, changed
         return [Command(title=f"set {self.name}", script=f"set {self.name}")]
+
+    def disturbs(self, changed: frozenset[str]) -> str:
+        """Disturb."""
+        del changed
+        return "disturbs"
 
     @property
     def secret(self) -> frozenset[str]:
@@ -234,12 +238,12 @@ def test_one_file_of_two_roles_has_a_row_for_each() -> None:
 
 def test_neighbouring_packages_are_one_step() -> None:
     """Apt solves them together; a resource of another kind in between makes two steps."""
-    a, b, c = (Package(name=name) for name in "abc")
+    a, b, c = (Package(name=name) for name in ("aa", "bb", "cc"))
     folder = Directory(name="/etc/docker")
     together = _plan((a, None), (b, {"installed": True}), (c, None), (folder, None)).steps
-    assert [step.ids for step in together] == [("package:a", "package:c"), (folder.id,)]
+    assert [step.ids for step in together] == [("package:aa", "package:cc"), (folder.id,)]
     apart = _plan((a, None), (folder, None), (c, None)).steps
-    assert [step.ids for step in apart] == [("package:a",), (folder.id,), ("package:c",)]
+    assert [step.ids for step in apart] == [("package:aa",), (folder.id,), ("package:cc",)]
     one_by_one = _plan((_thing("a"), OLD), (_thing("b"), OLD)).steps
     assert [step.ids for step in one_by_one] == [("thing:a",), ("thing:b",)]
 

@@ -15,6 +15,7 @@ Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
 
 _SOURCES: Final = "/etc/apt/sources.list.d"
 _KEYRINGS: Final = "/etc/apt/keyrings"
+_QUOTED: Final = frozenset('\\|{}[]<>"^~_=!@#$%^&*')
 _DIGEST: Final = "(sha256)"
 """State key of the source file as probed: carried for the write, never compared."""
 
@@ -113,9 +114,11 @@ class AptRepository(Resource):
     def _lists(self) -> str:
         """Return the name apt gives to this repository's list, as a pattern."""
         flat = self.suite.endswith("/")
-        middle = self.suite.strip("/").replace("/", "_") if flat else f"dists_{self.suite}"
-        name = f"{self._bare_uri.replace('/', '_')}_{middle}"
-        return f"{name.rstrip('_')}_*Release"
+        path = self.suite.strip("/") if flat else f"dists/{self.suite}"
+        uri = f"{self._bare_uri.rpartition('@')[2]}/{path}".rstrip("/")
+        # as apt's URItoFileName does: no user, some characters as %hex, slashes as underscores
+        name = "".join(f"%{ord(c):02x}" if c in _QUOTED else c for c in uri).replace("/", "_")
+        return f"{name}_*Release"
 
     @property
     def _text(self) -> str:

@@ -26,6 +26,11 @@ class JsonFile(Resource):
 
     merge: Mapping[str, Any] = Field(default_factory=dict)
     """Nested keys to set; mappings are merged, everything else is replaced."""
+    defaults: Mapping[str, Any] = Field(default_factory=dict)
+    """Top-level keys to set in a file that holds none of them: they belong together, and what
+    somebody chose among them stays."""
+    check: str = ""
+    """Read-only sh that judges the new file `$1` before it takes the old one's place."""
     mode: str = "0644"
     """Mode of a file that did not exist; an existing one keeps its own."""
 
@@ -37,7 +42,10 @@ class JsonFile(Resource):
         """Return the values of our own keys, dotted; invalid JSON is an error, not an absence."""
         stat, rest = parse_stat(output)
         text = content_or_digest(stat, rest, _LIMIT)
-        held = dict(_held(_parse(text), self.merge, ""))
+        document = _parse(text)
+        if not self.defaults.keys().isdisjoint(document):
+            document |= self.defaults  # chosen by somebody: as it shall be
+        held = dict(_held(document, self.wanted, ""))
         return (
             held
             | {_TEXT: text}
@@ -46,22 +54,29 @@ class JsonFile(Resource):
 
     def expected(self) -> State | None:
         """Want our own keys."""
-        return dict(_held(self.merge, self.merge, ""))
+        return dict(_held(self.wanted, self.wanted, ""))
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Merge our keys into the text that was probed and replace the file."""
         del changed
         if actual is None:
-            text = _text(self.merge)
-            return [write(self.name, text, "absent", Rights(self.mode))]
+            text = _text(self.wanted)
+            return [write(self.name, text, "absent", Rights(self.mode), self.check)]
         probed = str(actual[_TEXT])
-        text = _text(_merged(_parse(probed), self.merge))
+        document = _parse(probed)
+        free = self.defaults.keys().isdisjoint(document)
+        text = _text(_merged(document, self.wanted if free else self.merge))
         rights = Rights(*(str(actual[key]) for key in _RIGHTS))
-        return [write(self.name, text, digest(probed), rights)]
+        return [write(self.name, text, digest(probed), rights, self.check)]
 
     def joins(self, other: Resource) -> bool:
         """Allow another role to own other keys of the same file."""
-        return isinstance(other, JsonFile) and not _clash(self.merge, other.merge)
+        return isinstance(other, JsonFile) and not _clash(self.wanted, other.wanted)
+
+    @property
+    def wanted(self) -> Mapping[str, Any]:
+        """Return all keys that a new file gets."""
+        return {**self.defaults, **self.merge}
 
 
 def _text(value: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final, cast
+
+from pydantic import StringConstraints
 
 from provision.state.resource import Command, Difference, Resource, State
 from provision.state.shell import quote
@@ -13,14 +15,20 @@ _FORMAT: Final = r"${db:Status-Abbrev}|${Version}\n"
 _TIMEOUT: Final = 1800  # seconds: a slow mirror, not a hung one
 
 
+PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*[a-z0-9+.]$")]
+"""A Debian package's name; apt would take `name-` for a removal."""
+PackageVersion = Annotated[str, StringConstraints(pattern=r"^[0-9*][A-Za-z0-9.+:~*-]*$")]
+"""A Debian version, or a pattern of one."""
+
+
 class Package(Resource):
     """The Debian package `name`."""
 
     kind: ClassVar[str] = "package"
-    disturbs: ClassVar[str] = "runs package scripts"
 
+    name: PackageName
     present: bool = True
-    version: str | None = None
+    version: PackageVersion | None = None
     """Exact version or a pattern such as `5:28.*`; None = any, and no upgrade."""
     hold: bool = False
     """Keep `apt upgrade` from moving it; a hold that somebody else set is left alone."""
@@ -72,51 +80,53 @@ class Package(Resource):
     @classmethod
     def apply_together(cls, differences: Sequence[Difference]) -> list[Command]:
         """Install and remove all neighbours in one transaction, so that apt solves them as one."""
-        specs, held, lock_timeout = [], [], 0
-        for resource, _, changed in differences:
-            if not isinstance(resource, Package):
-                raise TypeError(resource.id)
-            lock_timeout = max(lock_timeout, resource.lock_timeout)
-            if resource.hold:
-                held.append(resource.name)
-            if changed != {"hold"}:
-                specs.append(resource._spec)  # noqa: SLF001  of our own class
+        packages = [cast("Package", resource) for resource, _, _ in differences]
+        specs = [
+            cast("Package", item).spec for item, _, changed in differences if changed != {"hold"}
+        ]
+        moves_held = any(actual and actual.get("hold") for _, actual, _ in differences)
+        held = [package.name for package in packages if package.hold]
         commands = []
         if specs:
-            commands.append(_install(specs, lock_timeout))
+            lock_timeout = max(package.lock_timeout for package in packages)
+            commands.append(_install(specs, lock_timeout, moves_held=moves_held))
         if held:
             script = f"apt-mark hold {' '.join(map(quote, held))}"
             commands.append(Command(title=f"hold {', '.join(held)}", script=script))
         return commands
 
     def fears(self, actual: State | None, changed: frozenset[str]) -> tuple[str, ...]:
-        """Name removals and moves of what is installed."""
+        """Name removals and moves of what is installed, also of what somebody held."""
         if not self.present:
             return ("removes a package",)
-        if actual is not None and "version" in changed:
-            return (f"replaces version {actual['version']}",)
-        return ()
+        if actual is None or "version" not in changed:
+            return ()
+        held = " on hold" if actual.get("hold") else ""
+        return (f"replaces version {actual['version']}{held}",)
+
+    def disturbs(self, changed: frozenset[str]) -> str:
+        """Warn of the scripts of packages, which restart services."""
+        return "" if changed == {"hold"} else "runs package scripts"
 
     @property
-    def _spec(self) -> str:
+    def spec(self) -> str:
+        """Return what apt-get is told: `name`, `name=version` or, for a removal, `name-`."""
         if not self.present:
             return f"{self.name}-"
         return f"{self.name}={self.version}" if self.version else self.name
 
 
-def _install(specs: list[str], lock_timeout: int) -> Command:
-    names = " ".join(map(quote, specs))
-    pinned = " --allow-downgrades" if any("=" in spec for spec in specs) else ""
-    install = (
-        f"apt_get install --no-install-recommends --allow-change-held-packages{pinned} {names}"
-    )
+def _install(specs: list[str], lock_timeout: int, *, moves_held: bool) -> Command:
+    flags = ["--allow-downgrades"] if any("=" in spec for spec in specs) else []
+    if moves_held:
+        flags.append("--allow-change-held-packages")
+    words = " ".join([*flags, *map(quote, specs)])
     script = (
         f"LOCK_TIMEOUT={lock_timeout}\n"
-        # A run that was killed leaves dpkg half-way; nothing can be installed before that is ended.
-        '[ -z "$(dpkg --audit)" ] || DEBIAN_FRONTEND=noninteractive dpkg --configure -a\n'
+        "apt_repair\n"
         # A broken source of somebody else's is no reason not to install what ours have.
-        "apt_lists_fresh || apt_update || echo 'some package lists could not be fetched'\n"
-        f"{install}"
+        "apt_update_daily || echo 'some package lists could not be fetched'\n"
+        f"apt_install {words}"
     )
     removed = [spec[:-1] for spec in specs if spec.endswith("-")]
     installed = [spec for spec in specs if not spec.endswith("-")]
@@ -125,4 +135,5 @@ def _install(specs: list[str], lock_timeout: int) -> Command:
         for verb, some in (("remove", removed), ("install", installed))
         if some
     )
-    return Command(title=title, script=script, shown=install, timeout=_TIMEOUT + lock_timeout)
+    shown = f"apt-get install --no-install-recommends {words}"
+    return Command(title=title, script=script, shown=shown, timeout=_TIMEOUT + 2 * lock_timeout)

@@ -66,12 +66,22 @@ class Rights(NamedTuple):
     group: str = "root"
 
 
-def write(path: str, content: str, probed: str, rights: Rights = Rights()) -> Command:  # noqa: B008
-    """Return the command that replaces a file in one step, if its sha256 still is `probed`."""
+def write(
+    path: str,
+    content: str,
+    probed: str,
+    rights: Rights = Rights(),  # noqa: B008  immutable
+    check: str = "",
+) -> Command:
+    """Return the command that replaces a file in one step, if its sha256 still is `probed`.
+
+    `check` is sh that judges the new file `$1` before it takes the old one's place.
+    """
     data = content.encode("utf-8", "surrogateescape")
     target = f"write_file {quote(path)} {' '.join(map(quote, rights))} {probed}"
     return Command(
         title=f"write {path}",
-        script=f"{literal(data)} | {target} {hashlib.sha256(data).hexdigest()}",
+        script=f"{literal(data)} | {target} {hashlib.sha256(data).hexdigest()}"
+        + (f" {quote(check)}" if check else ""),
         shown=f"{target}   # {len(data)} bytes on stdin",
     )
