@@ -25,11 +25,13 @@ def inventory(options: Options) -> int:
 def explain(options: Options, host: str, value: str) -> int:
     """Say where a value comes from and what it overrode: inv explain gpu01 docker.mirror."""
     from provision.cli.selection import loaded
-    from provision.inventory.origin import origins
+    from provision.inventory.origin import leaves, origins
     from provision.report.console import consoles
     from provision.report.inventory import print_origins
 
-    print_origins(consoles()[0], host, value, origins(loaded(options), host, value))
+    fleet = loaded(options)
+    for leaf in leaves(fleet, host, value):
+        print_origins(consoles()[0], host, leaf, origins(fleet, host, leaf))
     return OK
 
 

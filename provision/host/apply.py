@@ -100,7 +100,8 @@ class _Run:
 
     def _role(self, role: str, facts: Facts | None) -> Facts | None:
         """Look again, apply what differs, and return the facts, or None if they may have changed."""
-        seen = look(self.connection, {role: self.roles[role]}, facts)
+        due = {notice.handler.resource for notice in self.pending.values()}
+        seen = look(self.connection, {role: self.roles[role]}, facts).without_notes(due)
         now = seen.plan_role(role)
         refuse_unlisted(self.shown, now)
         if not now.steps:
@@ -143,7 +144,8 @@ class _Run:
         except StepError as error:
             self.failed = error.ids
             self._notified(now, {*error.done, *error.ids})
-            self._salvage(now.role, [resources[name] for name in error.done])
+            with suppress(ProvisionError):  # the step's own error is the one to tell
+                self._salvage(now, seen, error)
             raise
         except ConnectError:  # nobody knows how far it came
             self._notified(now, set(ids))
@@ -153,14 +155,22 @@ class _Run:
         self._verify(resources[name] for name in ids)
         self.changed += [(now.role, name) for name in ids]
 
-    def _salvage(self, role: str, done: list[Resource]) -> None:
-        """Find out what was changed before a step failed."""
-        with suppress(ProvisionError):  # the step's own error is the one to tell
-            self.changed += [
-                (role, item.id)
-                for item, wrong in self._wrong(done)
-                if not wrong and item.id not in self.failed
-            ]
+    def _salvage(self, now: RolePlan, seen: Look, error: StepError) -> None:
+        """Find out what was changed before a step failed, and take back what is not due for it."""
+        wanted = [self.resources[name] for name in dict.fromkeys([*error.done, *error.ids])]
+        pairs = list(zip(wanted, probe(self.connection, wanted), strict=True))
+        self.changed += [
+            (now.role, item.id)
+            for item, state in pairs
+            if item.id not in error.ids and not diff(state, item.expected())
+        ]
+        moved = {item.id for item, state in pairs if state != seen.states[now.role][item.id]}
+        for notice in now.notices:
+            handler = notice.handler
+            if self.pending.get(handler.id) is notice and not moved & {*notice.notified_by}:
+                forget = Step(ids=(handler.id,), command=handler.forget)
+                run_steps(self.connection, [forget], self.say)
+                del self.pending[handler.id]
 
     def _notified(self, now: RolePlan, changed: set[str]) -> None:
         for notice in now.notices:

@@ -54,6 +54,11 @@ _CAUSES: Final = (
         "Plan again.",
     ),
     _Known(
+        r"provision: (?P<detail>apt would also remove .*)",
+        "{detail}",
+        "Nothing was installed. Remove them yourself, if they may go, and run again.",
+    ),
+    _Known(
         r"provision: (?P<file>\S+) holds other repositories too",
         "{file} holds an older source of this repository beside others",
         "Take that stanza out of the file, then run again.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from provision.errors import FactsError
@@ -10,7 +10,7 @@ from provision.facts import Facts, facts_script, parse_facts
 from provision.host.connection import Connection
 from provision.state.plan import Ground, HostPlan, RolePlan, plan_host, plan_role
 from provision.state.probe import parse_states, probe_script
-from provision.state.resource import Resource, State
+from provision.state.resource import DUE, Resource, State
 from provision.state.role import Role, resources_of
 from provision.state.shell import nonce
 
@@ -28,6 +28,19 @@ class Look(NamedTuple):
     def containers(self) -> int:
         """Return how many containers run."""
         return self.facts.docker.running_containers if self.facts.docker else 0
+
+    def without_notes(self, resources: Container[str]) -> Look:
+        """Return the look as if the handlers of `resources`, due in this very run, were not."""
+        states = {
+            role: {
+                name: {**state, DUE: False}
+                if state and DUE in state and name in resources
+                else state
+                for name, state in some.items()
+            }
+            for role, some in self.states.items()
+        }
+        return self._replace(states=states)
 
     def plan(self, host: str) -> HostPlan:
         """Plan all roles."""

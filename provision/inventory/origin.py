@@ -42,6 +42,19 @@ def origins(inventory: Inventory, host: str, dotted: str) -> list[Origin]:
     return found or [_default(inventory, host, dotted)]
 
 
+def leaves(inventory: Inventory, host: str, dotted: str) -> list[str]:
+    """Return the dotted names of all values below a setting, or its own if it is one value."""
+    if host not in inventory.hosts:
+        return [dotted]  # for `origins` to refuse
+    value = _default(inventory, host, dotted).value
+    return [f"{dotted}{name}" for name in _names(value)]
+
+
+def _names(value: Any) -> list[str]:
+    below = _below(value)
+    return [f".{key}{name}" for key, item in below.items() for name in _names(item)] or [""]
+
+
 def _set(path: Path, layers: tuple[Layer, ...], keys: list[str]) -> list[Origin]:
     found = []
     for layer in reversed(layers):

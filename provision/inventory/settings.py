@@ -1,5 +1,6 @@
 """The settings that every host has, and the form of their values."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def _resolve(path: Path, info: ValidationInfo) -> Path:
     except RuntimeError as error:
         raise ValueError(f"the home folder of {path} is unknown") from error
     folder = (info.context or {}).get("folder")
-    return folder / expanded if folder else expanded
+    return Path(os.path.normpath(folder / expanded if folder else expanded))
 
 
 # A name never starts with a dash: it would be read as an option.
@@ -57,6 +58,7 @@ _ADDRESS = rf"{_NAME}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?"
 _GATEWAY = rf"(?:{_NAME}@)?(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"
 _URL = r"(?:https?|socks5h?)://[^\s/]+(?:/\S*)?"
 
+Direct = Annotated[str, _Matches(r"[A-Za-z0-9.*:_/-]+", "a name, an address or a network")]
 Address = Annotated[str, _Matches(_ADDRESS, "a host name or an IP address")]
 User = Annotated[str, _Matches(_NAME, "a user name")]
 Gateway = Annotated[str, _Matches(_GATEWAY, "a gateway as [user@]host[:port]")]
@@ -100,7 +102,7 @@ class Proxies(Model):
     """Proxy of pip."""
     hub: ProxyURL | None = None
     """Proxy through which models are downloaded."""
-    no_proxy: tuple[str, ...] = Field(default=(), examples=["10.0.0.0/8"])
+    no_proxy: tuple[Direct, ...] = Field(default=(), examples=["10.0.0.0/8"])
     """Names and networks that are reached directly."""
 
 

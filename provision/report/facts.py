@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -13,16 +14,20 @@ from provision.facts import Facts
 from provision.fleet import Visit
 from provision.report.plan import print_errors
 
+_COLUMNS: Final = (
+    *("host", "system", "cpu", "memory", "free on /"),
+    *("GPUs", "driver", "Docker", "toolkit", "unknown"),
+)
+
 
 def print_facts(console: Console, visits: Sequence[Visit]) -> None:
     """Print one row for each host that answered, then one line for each that did not."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("host", "system", "cpu", "memory", "free on /", "GPUs", "driver", "Docker", "toolkit", "unknown"):  # fmt: skip
-        table.add_column(column)
-    for visit in visits:
-        if visit.facts:
-            table.add_row(*map(Text, (visit.host.name, *_cells(visit.facts))))
-    if table.row_count:
+    rows = [(visit.host.name, *_cells(visit.facts)) for visit in visits if visit.facts]
+    columns = _COLUMNS if any(row[-1] != "-" for row in rows) else _COLUMNS[:-1]
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(Text, row[: len(columns)]))
+    if rows:
         console.print(table)
     print_errors(console, visits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,11 +39,16 @@ def inventory_document(inventory: Inventory) -> dict[str, Any]:
 def print_origins(console: Console, host: str, value: str, origins: Sequence[Origin]) -> None:
     """Print the value that holds and those it overrode, each with its place."""
     winner, *others = origins
-    console.print(Text(f"{host} {value} = {winner.value}", "bold"), soft_wrap=True)
+    console.print(Text(f"{host} {value} = {_value(winner.value)}", "bold"), soft_wrap=True)
     console.print(f"  {_place(winner)}", markup=False, soft_wrap=True)
     for origin in others:
-        text = Text(f"  overrides {origin.value}   {_place(origin)}", "dim")
+        text = Text(f"  overrides {_value(origin.value)}   {_place(origin)}", "dim")
         console.print(text, soft_wrap=True)
+
+
+def _value(value: Any) -> str:
+    """Return a value as YAML would have it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _host(host: Host) -> Text:

@@ -139,8 +139,3 @@ apt_install() { # SPEC...: install in one transaction, unless it would remove wh
     fi
     apt_get install --no-install-recommends "$@"
 }
-
-remember() { # ID: a handler that is due, should this run die before it ran
-    mkdir -p /var/lib/provision/pending && : >"/var/lib/provision/pending/$1" &&
-        sync -- /var/lib/provision/pending
-}

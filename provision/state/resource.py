@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from shlex import quote
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 State = Mapping[str, str | int | bool]
 """Flat facts about a resource; `None` in place of a State means that it is absent."""
+
+
+NOTES: Final = "/var/lib/provision/pending"
+"""Folder on the host with a note for each handler that is due."""
+DUE: Final = "restart_pending"
+"""State key of a resource whose handler a run left undone."""
+
+
+def note_of(handler: str) -> str:
+    """Return the path of the note that a handler is due."""
+    return f"{NOTES}/{handler}"
 
 
 class Command(BaseModel):
@@ -51,9 +62,17 @@ class Handler(BaseModel):
     def reminder(self) -> Command:
         """Return the command that notes on the host that the handler is due.
 
-        The handler's resource reads the note as state, and its command removes it.
+        The handler's resource reads the note as state (`DUE`), and its command removes it.
         """
-        return Command(title=f"note: {self.command.title}", script=f"remember {quote(self.id)}")
+        note = quote(note_of(self.id))
+        script = f"mkdir -p {NOTES} && : >{note} && sync -- {NOTES}"
+        return Command(title=f"note: {self.command.title}", script=script)
+
+    @property
+    def forget(self) -> Command:
+        """Return the command that takes the note back."""
+        script = f"rm -f -- {quote(note_of(self.id))}"
+        return Command(title=f"forget: {self.command.title}", script=script)
 
 
 class Difference(NamedTuple):

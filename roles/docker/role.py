@@ -67,10 +67,10 @@ class Docker(Role):
         for name, remedy in _FOREIGN.items():
             if name in facts.engines:
                 raise RoleError(f"{name} is installed", where="role docker", remedy=remedy)
-        stopped = {"docker.io", "containerd"} & {*facts.engines}
+        stopped = [name for name in ("docker.io", "containerd") if name in facts.engines]
         if stopped and facts.docker is None and not self.replace_engine:
             raise RoleError(
-                f"{min(stopped)} is installed, but no Docker Engine answers",
+                f"{stopped[0]} is installed, but no Docker Engine answers",
                 where="role docker",
                 remedy="Start it, or let it be replaced: docker.replace_engine: true.",
             )

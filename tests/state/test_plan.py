@@ -336,6 +336,18 @@ def test_what_was_not_announced_stops_the_host(row: Row) -> None:
         refuse_unlisted(SHOWN, _shown(row).roles[0])
 
 
+def test_change_of_what_somebody_else_made_meanwhile_stops_the_host() -> None:
+    """A file that was to be created is not overwritten when it turns out to be there."""
+    shown = Row(
+        id="file:/x", role="base", verdict="change", action="create", after={"content": "a"}
+    )
+    now = shown.model_copy(update={"action": "update", "before": {"content": "Bob's"}})
+    joined = shown.model_copy(update={"action": "update"})
+    with pytest.raises(PlanError):
+        refuse_unlisted(_shown(shown), _shown(now).roles[0])
+    refuse_unlisted(_shown(shown), _shown(joined).roles[0])  # an earlier role made the file
+
+
 # ---------------------------------------------------------------- plans as data
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from provision.state.resource import Command, Handler, Resource, State
+from provision.state.resource import DUE, Command, Handler, Resource, State, note_of
 from provision.state.shell import quote
 
 _FIXED: Final = frozenset({"static", "alias", "generated", "indirect", "transient"})
@@ -62,12 +62,12 @@ class SystemdService(Resource):
             # A unit that can be neither enabled nor disabled is as it shall be.
             "enabled": self.enabled if enabled in _FIXED else enabled == "enabled",
             # Left by a run that died between a change and the restart it asked for.
-            "restart_pending": "RestartPending" in properties,
+            DUE: "RestartPending" in properties,
         }
 
     def expected(self) -> State | None:
         """Want it running (or not), enabled (or not), and no restart pending."""
-        return {"active": self.active, "enabled": self.enabled, "restart_pending": False}
+        return {"active": self.active, "enabled": self.enabled, DUE: False}
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Enable, disable, start, stop or restart, whatever differs."""
@@ -78,13 +78,13 @@ class SystemdService(Resource):
         if both or "active" in changed:
             verbs.append("start" if self.active else "stop")
         commands = [self._command(verb) for verb in verbs]
-        if "restart_pending" in changed and "active" not in changed:
+        if DUE in changed and "active" not in changed:
             commands.append(self.restart.command)
         return commands
 
     def disturbs(self, changed: frozenset[str]) -> str:
         """Warn of a restart, and of the reload of systemd that enabling and disabling bring."""
-        if "restart_pending" in changed:
+        if DUE in changed:
             return self.restart_fear
         return "reloads systemd" if "enabled" in changed else ""
 
@@ -97,7 +97,7 @@ class SystemdService(Resource):
 
     @property
     def _note(self) -> str:
-        return quote(f"/var/lib/provision/pending/{self.id}:restart")
+        return quote(note_of(f"{self.id}:restart"))
 
     @property
     def _unit(self) -> str:
