@@ -31,6 +31,7 @@ check: setup test-tools  ## Lint, types and pure tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for role in roles/*/role.py; do $(BIN)/mypy "$$role"; done
 	$(PYTEST) -q -m "not lab"
 
 test-tools:  # shells and tools that pure tests run scripts with
@@ -69,6 +70,10 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	    echo "== Installing python3 and python3-venv (apt-get)"; \
 	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
 	        apt-get install -y -q --no-install-recommends python3 python3-venv; python=python3; \
+	    if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	        $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+	            --no-install-recommends python3.11 python3.11-venv; python=python3.11; \
+	    fi; \
 	fi; \
 	$$python -c 'import sys; sys.exit("provision needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'; \
 	echo "== Making $(VENV) with $$($$python --version)"; \
