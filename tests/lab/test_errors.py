@@ -42,7 +42,7 @@ def expect(answer: Answer, said: str, remedy: str, *, other: str = "unchanged") 
         ({"ssh": {"address": "{free}", "connect_timeout": 3}}, "does not answer", "Is it up"),
         ({"ssh": {"port": 2299}}, "connection was refused", "Is sshd running there"),
         ({"ssh": {"key": "{stranger}"}}, "login was refused; tried the key", "ssh -i"),
-        ({"ssh": {"key": "/nowhere/key"}}, "key file /nowhere/key does not exist", "Set ssh.key"),
+        ({"ssh": {"key": "/nowhere/key"}}, "file /nowhere/key does not exist", "Set ssh.key"),
         ({"ssh": {"known_hosts": "{empty}"}}, "unknown host key ssh-", "inv trust --host gpu01"),
         ({"ssh": {"known_hosts": "{forged}"}}, "host key has CHANGED", "ssh-keygen -f .* -R"),
         ({"ssh": {"user": "nosudo"}}, "sudo wants a password", "NOPASSWD"),
