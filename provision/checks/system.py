@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from provision.checks.finding import Finding
-from provision.facts import Facts
+from provision.facts import OS, Facts
 
 _OLDEST: Final = {"debian": 12.0, "ubuntu": 22.04}
 """Oldest release of each family that the tests cover, or that is like one of them."""
@@ -13,46 +13,49 @@ _OLDEST: Final = {"debian": 12.0, "ubuntu": 22.04}
 
 def check_system(facts: Facts) -> list[Finding]:
     """Judge what every role stands on."""
-    findings = []
-    if not facts.systemd:
-        findings.append(
-            Finding(
-                check="system",
-                level="warn",
-                message="the host was not booted with systemd: services cannot be started here",
-                remedy="A plan can be made, but not applied.",
-                forbids_apply=True,
-            )
-        )
-    oldest = _OLDEST.get(facts.os.family)
+    return [found for found in (_boot(facts), _release(facts.os), _docker(facts)) if found]
+
+
+def _boot(facts: Facts) -> Finding | None:
+    if facts.systemd:
+        return None
+    return Finding(
+        check="system",
+        level="warn",
+        message="the host was not booted with systemd: services cannot be started here",
+        remedy="A plan can be made, but not applied.",
+        forbids_apply=True,
+    )
+
+
+def _release(system: OS) -> Finding | None:
+    oldest = _OLDEST.get(system.family)
     if oldest is None:
-        findings.append(
-            Finding(
-                check="system",
-                level="fail",
-                message=f"{facts.os.name or facts.os.id} is not supported yet",
-                remedy="Debian 12 and 13 and Ubuntu 22.04 and newer are.",
-            )
+        return Finding(
+            check="system",
+            level="fail",
+            message=f"{system.name or system.id} is not supported yet",
+            remedy="Debian 12 and 13 and Ubuntu 22.04 and newer are.",
         )
-    elif facts.os.id == facts.os.family and _number(facts.os.version) < oldest:
-        findings.append(
-            Finding(
-                check="system",
-                level="warn",
-                message=f"{facts.os.name} is older than what provision is tested on",
-                remedy="Debian 12 and Ubuntu 22.04 are the oldest.",
-            )
-        )
-    if "docker" in facts.unknown:  # it must not be taken for absent, and be replaced
-        findings.append(
-            Finding(
-                check="system",
-                level="fail",
-                message="docker info gave no answer that makes sense in time",
-                remedy="Look at `systemctl status docker` and `journalctl -u docker` on the host.",
-            )
-        )
-    return findings
+    if system.id != system.family or _number(system.version) >= oldest:
+        return None
+    return Finding(
+        check="system",
+        level="warn",
+        message=f"{system.name} is older than what provision is tested on",
+        remedy="Debian 12 and Ubuntu 22.04 are the oldest.",
+    )
+
+
+def _docker(facts: Facts) -> Finding | None:
+    if "docker" not in facts.unknown:
+        return None
+    return Finding(  # it must not be taken for absent, and be replaced
+        check="system",
+        level="fail",
+        message="docker info gave no answer that makes sense in time",
+        remedy="Look at `systemctl status docker` and `journalctl -u docker` on the host.",
+    )
 
 
 def _number(version: str) -> float:

@@ -168,7 +168,10 @@ def _retire(path: str, marks: tuple[str, ...]) -> Command:
     """
     title = f"disable the older source {path}"
     if path.endswith(".list"):
-        edits = " ".join("-e " + quote(rf"\|{mark}|s/^[[:space:]]*deb/# &/") for mark in marks)
+        edits = " ".join(
+            "-e " + quote(rf"\|{mark.replace('.', '[.]')}|s/^[[:space:]]*deb/# &/")
+            for mark in marks
+        )
         script = f"cp -p {quote(path)} {quote(path + '.save')} && sed -i {edits} {quote(path)}"
         return Command(title=title, script=script)
     patterns = " ".join(f"-e {quote(mark)}" for mark in marks)
