@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from provision.errors import ApplyError, ConnectError, ProvisionError, of_host, unexpected
 from provision.facts import Facts
 from provision.host.connection import Connection
-from provision.host.look import Look, look, probe
+from provision.host.look import Look, look, probe, without_note
 from provision.host.steps import Say, StepError, run_steps
 from provision.secret import redact
 from provision.state.plan import HostPlan, Notice, RolePlan, Step, refuse_unlisted
@@ -152,8 +152,9 @@ class _Run:
             raise
         self._notified(now, set(ids))
         self.say(f"probe what {now.role} changed", "")
-        self._verify(resources[name] for name in ids)
-        self.changed += [(now.role, name) for name in ids]
+        judged = self._wrong(resources[name] for name in ids)
+        self.changed += [(now.role, item.id) for item, wrong in judged if not wrong]
+        self._refuse(judged)
 
     def _salvage(self, now: RolePlan, seen: Look, error: StepError) -> None:
         """Find out what was changed before a step failed, and take back what is not due for it."""
@@ -177,9 +178,9 @@ class _Run:
             if changed & {*notice.notified_by}:
                 self.pending.setdefault(notice.handler.id, notice)
 
-    def _verify(self, resources: Iterable[Resource]) -> None:
-        """Probe what was changed: the state decides, not the exit status."""
-        failed = [(resource, wrong) for resource, wrong in self._wrong(resources) if wrong]
+    def _refuse(self, judged: Iterable[tuple[Resource, str]]) -> None:
+        """Raise `ApplyError` for what is not as expected: the state decides, not exit statuses."""
+        failed = [(resource, wrong) for resource, wrong in judged if wrong]
         if failed:
             self.failed = tuple(resource.id for resource, _ in failed)
             resource, wrong = failed[0]
@@ -192,8 +193,12 @@ class _Run:
     def _wrong(self, resources: Iterable[Resource]) -> list[tuple[Resource, str]]:
         """Say of each resource what is not as expected now; an empty text is all well."""
         wanted = list(resources)
-        states = probe(self.connection, wanted)
-        return [(item, _difference(item, now)) for item, now in zip(wanted, states, strict=True)]
+        states = zip(wanted, probe(self.connection, wanted), strict=True)
+        due = {notice.handler.resource for notice in self.pending.values()}
+        return [
+            (item, _difference(item, without_note(now) if item.id in due else now))
+            for item, now in states
+        ]
 
     def _handlers(self, later: frozenset[str]) -> None:
         """Run what is pending and no later role will notify again."""
@@ -201,10 +206,10 @@ class _Run:
         for notice in due:
             handler = notice.handler
             run_steps(self.connection, [Step(ids=(handler.id,), command=handler.command)], self.say)
-            if handler.resource in self.resources:
-                self._verify([self.resources[handler.resource]])
             del self.pending[handler.id]
             self.ran.append(handler.id)
+            if handler.resource in self.resources:
+                self._refuse(self._wrong([self.resources[handler.resource]]))
 
 
 def _difference(resource: Resource, actual: State | None) -> str:

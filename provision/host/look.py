@@ -33,9 +33,7 @@ class Look(NamedTuple):
         """Return the look as if the handlers of `resources`, due in this very run, were not."""
         states = {
             role: {
-                name: {**state, DUE: False}
-                if state and DUE in state and name in resources
-                else state
+                name: without_note(state) if name in resources else state
                 for name, state in some.items()
             }
             for role, some in self.states.items()
@@ -50,6 +48,11 @@ class Look(NamedTuple):
         """Plan one role, as if no other came before it."""
         ground = Ground(containers=self.containers)
         return plan_role(role, self.resources[role], self.states[role], ground)
+
+
+def without_note(state: State | None) -> State | None:
+    """Return a state as if no handler of its resource were due."""
+    return {**state, DUE: False} if state and DUE in state else state
 
 
 def look(connection: Connection, roles: Mapping[str, Role], facts: Facts | None = None) -> Look:

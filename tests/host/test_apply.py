@@ -42,6 +42,7 @@ class Steered:
         """Start with nothing there; the next steps do what `on_steps` says."""
         self.host = Host(name="gpu01")
         self.there: set[str] = set()
+        self.disabled = self.noting = self.noted = False
         self.on_steps: Callable[[str], Result] = self.do
 
     def run(self, script: str, **_: object) -> Result:
@@ -65,13 +66,16 @@ class Steered:
             if failed:
                 break
             self.there |= set(re.findall(r" (/[ab])$", step))
+            self.disabled = self.disabled and "systemctl enable" not in step
+            self.noted = self.noting and (self.noted or "mkdir -p" in step) and "rm -f" not in step
         return Result(0, said, "")
 
     def _answer(self, word: str, index: int, probe: str) -> str:
         path = re.search(r"probe_path (/[ab])", probe)
-        status, text = (
-            (0, RUNNING) if not path else (0, THERE) if path[1] in self.there else (1, "")
-        )
+        status, text = (0, THERE) if path and path[1] in self.there else (1, "")
+        if not path:
+            text = RUNNING.replace("enabled", "disabled") if self.disabled else RUNNING
+            status, text = 0, f"{text}RestartPending=yes\n" if self.noted else text
         return f"\n{word} begin {index}\n{text}\n{word} end {index} {status}\n"
 
 
@@ -149,3 +153,24 @@ def test_stopped_run_begins_no_role(steered: Steered) -> None:
     outcome = _apply(steered, stopped=True)
     assert outcome.error == "gpu01: stopped by the operator. Run again to go on."
     assert {row.outcome for row in outcome.rows} == {"not run"}
+
+
+def test_row_that_came_out_well_is_changed_though_its_neighbour_failed(steered: Steered) -> None:
+    """When one of two changes has no effect, the other is still told as changed."""
+
+    def half(script: str) -> Result:
+        result = steered.do(script)
+        steered.there.discard("/b")
+        return result
+
+    steered.on_steps = half
+    outcome = _apply(steered)
+    assert [row.outcome for row in outcome.rows] == ["changed", "failed"]
+
+
+def test_note_of_this_run_is_no_fault_of_the_service(steered: Steered) -> None:
+    """A service that changes in the role that notes its restart is not failed for the note."""
+    steered.disabled = steered.noting = True
+    outcome = _apply(steered)
+    assert outcome.error == ""
+    assert [row.outcome for row in outcome.rows] == ["changed", "changed", "changed"]

@@ -116,3 +116,14 @@ def test_ctrl_c_ends_after_the_role_and_the_next_run_finishes(lab: Lab, bare: st
     assert lab.exec(bare, "dpkg-query -W nvidia-container-toolkit").returncode != 0
     assert inv(*words).status == 0
     assert "0 changes" in inv("plan", "--inventory", lab.inventory, "--host", bare).stdout
+
+
+def test_service_that_changes_together_with_its_configuration(lab: Lab, converged: str) -> None:
+    """A disabled Docker whose daemon.json differs too is enabled, restarted once, and well."""
+    lab.exec(converged, "systemctl disable -q docker")
+    lab.exec(converged, 'sed -i \'s/"nvidia-container-runtime"/"gone"/\' /etc/docker/daemon.json')
+    words = ("provision", "--inventory", lab.inventory, "--host", converged, "--yes")
+    answer = inv(*words)
+    assert answer.status == 0, answer.text
+    assert answer.stderr.count("gpu02: restart docker") == 1
+    assert "0 changes" in inv(*words).stdout
