@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from shlex import quote
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+
+from provision.secret import Secret
 
 State = Mapping[str, str | int | bool]
 """Flat facts about a resource; `None` in place of a State means that it is absent."""
@@ -26,6 +28,36 @@ def note_of(handler: str) -> str:
     return f"{NOTES}/{handler}"
 
 
+class Bulk(BaseModel):
+    """Files that a host shares with others, or needs: the same content, whatever their folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    """What they are, the same on every host: `Qwen/Qwen3-0.6B@1a2b3c`."""
+    folder: str
+    """Where they lie on the host, or shall lie."""
+    files: tuple[tuple[str, int], ...]
+    """Path below the folder and size in bytes of each; paths are plain and never leave it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of all files."""
+        return sum(size for _, size in self.files)
+
+
+class Transfer(BaseModel):
+    """How a step brings bulk data to a host: from the controller, or from another host."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    way: Literal["push", "peer"]
+    bulk: Bulk
+    """What is brought, and into which folder; files that are there in full are left."""
+    origin: str = ""
+    """For `push`: the folder on the controller."""
+
+
 class Command(BaseModel):
     """One step that changes a host: POSIX sh, run by root, with `prelude.sh` at hand."""
 
@@ -39,6 +71,11 @@ class Command(BaseModel):
     """What `--show-commands` prints instead of the script, where that is long or secret."""
     timeout: int = 300
     """Seconds without an end after which the step counts as failed."""
+    secrets: tuple[tuple[str, Secret], ...] = ()
+    """Shell variables that the script finds set; revealed when it runs, and never in an argv."""
+    transfer: Transfer | None = None
+    """Bulk data that is brought instead of running the script; where no peer has it, the script
+    runs and fetches it from elsewhere."""
 
 
 class Handler(BaseModel):
@@ -125,6 +162,10 @@ class Resource(BaseModel):
         """Say what a change does that can harm running containers: `restarts Docker`."""
         del changed
         return ""
+
+    def shares(self) -> Bulk | None:
+        """Return what other hosts may copy from one on which this resource is as expected."""
+        return None
 
     @property
     def secret(self) -> frozenset[str]:
