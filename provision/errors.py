@@ -61,6 +61,10 @@ class ApplyError(ProvisionError):
     """A change that did not lead to the expected state."""
 
 
+class HubError(ProvisionError):
+    """A model hub that does not answer, or whose answer cannot be trusted or used."""
+
+
 class LabError(ProvisionError):
     """A lab that cannot be built, started or reached."""
 

@@ -15,8 +15,10 @@ from provision.checks.system import check_system
 from provision.errors import ProvisionError, of_host, unexpected
 from provision.facts import Facts
 from provision.host.apply import Orders, Outcome, apply_plan
+from provision.host.carrier import Carrier
 from provision.host.connection import Connection
-from provision.host.look import look, read_facts
+from provision.host.look import Look, look, read_facts
+from provision.host.steps import Amount, Runner
 from provision.inventory.schema import Host
 from provision.secret import redact
 from provision.state.plan import HostPlan
@@ -30,8 +32,8 @@ T = TypeVar("T")
 class Watch(Protocol):
     """Who is told what happens while it happens; called from many threads."""
 
-    def step(self, host: str, step: str, detail: str = "") -> None:
-        """Host `host` is at `step`; `detail` is its last line of output."""
+    def step(self, host: str, step: str, detail: str | Amount = "") -> None:
+        """Host `host` is at `step`; `detail` is its last line of output, or how far it is."""
 
     def done(self, host: str, *, failed: bool) -> None:
         """Host `host` has ended."""
@@ -48,6 +50,8 @@ class Visit:
     connection: Connection
     facts: Facts | None = None
     plan: HostPlan | None = None
+    seen: Look | None = None
+    """What the plan was made from."""
     findings: list[Finding] = field(default_factory=list)
     error: str = ""
     """Why nothing more is known; empty when all is."""
@@ -96,7 +100,8 @@ def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watc
         if failed:
             raise ProvisionError(" ".join(failed), where=visit.host.name)
         watch.step(visit.host.name, "probe")
-        visit.plan = look(visit.connection, roles, visit.facts).plan(visit.host.name)
+        visit.seen = look(visit.connection, roles, visit.facts)
+        visit.plan = visit.seen.plan(visit.host.name)
 
     return _visit(hosts, work, forks, watch)
 
@@ -115,7 +120,7 @@ def apply(
         assert visit.plan is not None  # noqa: S101
         name = visit.host.name
 
-        def say(step: str, detail: str) -> None:
+        def say(step: str, detail: str | Amount) -> None:
             watch.step(name, step, detail)
 
         forbidden = [str(finding) for finding in visit.findings if finding.forbids_apply]
@@ -123,7 +128,7 @@ def apply(
             outcome = Outcome(host=name, error=of_host(name, " ".join(forbidden)))
         else:
             roles = roles_of(visit.host, wanted)
-            run = Orders(roles, visit.facts, visit.plan, stop.is_set)
+            run = Orders(roles, visit.facts, visit.plan, stop.is_set, carrier)
             outcome = apply_plan(visit.connection, run, say)
         watch.done(name, failed=bool(outcome.error))
         return outcome
@@ -134,7 +139,32 @@ def apply(
         stop.set()
         watch.note("Stopping: each host ends the role it is at. Ctrl-C again leaves at once.")
 
-    return _pool(due, work, forks, interrupted)
+    with Carrier() as carrier:
+        for visit in visits:
+            for bulk in visit.seen.shared if visit.seen else ():
+                carrier.offer(visit.host, bulk)
+        return _pool(due, work, forks, interrupted)
+
+
+def audit(visits: Sequence[Visit], forks: int, watch: Watch) -> list[Outcome]:
+    """Check what looks right on all hosts more deeply than a probe does."""
+
+    def work(visit: Visit) -> Outcome:
+        assert visit.seen is not None  # noqa: S101  only planned visits come here
+        name, errors = visit.host.name, []
+
+        def say(step: str, detail: str | Amount) -> None:
+            watch.step(name, step, detail)
+
+        for step in visit.seen.audits:
+            try:
+                Runner(visit.connection, say).run([step])
+            except ProvisionError as error:
+                errors.append(redact(of_host(name, str(error))))
+        watch.done(name, failed=bool(errors))
+        return Outcome(host=name, error="\n".join(errors))
+
+    return _pool([visit for visit in visits if visit.seen], work, forks)
 
 
 def check(host: Host, roles: Mapping[str, Role], facts: Facts) -> list[Finding]:

@@ -42,6 +42,9 @@ OWNERS: Final = {
     "invoke": ("cli/",),
     "yaml": ("inventory/",),
     "jinja2": ("state/template.py",),
+    "huggingface_hub": ("serving/hub/",),
+    "modelscope": ("serving/hub/",),
+    "modelscope_hub": ("serving/hub/",),
 }
 KIND_HELPERS: Final = frozenset({"paths"})
 

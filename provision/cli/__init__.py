@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from provision.cli import fleet, inventory, lab
+from provision.cli import fleet, inventory, lab, models
 from provision.cli.command import Project
 
 
@@ -18,6 +18,7 @@ def namespace(project: Path) -> Collection:
         fleet.provision,
         fleet.facts,
         fleet.trust,
+        models.models,
         inventory.inventory,
         inventory.explain,
         inventory.schema,

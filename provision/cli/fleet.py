@@ -24,19 +24,9 @@ def provision(
     from provision.cli.run import Run
 
     with Run(options) as run:
-        run.plan()
-        stop = dry_run or options.dry
-        json = options.format == "json"
-        if stop or not json:
-            run.print_plan(show_commands=show_commands)
-        if stop:
-            return run.plan_code()
-        if run.due and not (yes or run.confirm_plan()):
-            run.stderr.print("Nothing was changed.")
-            if json:
-                run.print_plan(show_commands=show_commands)
-            return run.plan_code()
-        return run.apply()
+        return run.plan_and_apply(
+            dry_run=dry_run or options.dry, yes=yes, show_commands=show_commands
+        )
 
 
 @command("inventory", "host", "group", "forks", "format")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -13,12 +14,15 @@ from provision.cli.command import FAILED, OK, PENDING, Options
 from provision.cli.selection import selected
 from provision.errors import UsageError
 from provision.fleet import Visit
+from provision.host.steps import Amount
 from provision.inventory.schema import Host
 from provision.report.console import consoles
 from provision.report.machine import outcome_document, plan_document, write_json
+from provision.report.models import print_audit
 from provision.report.outcome import print_outcomes
 from provision.report.plan import print_plan
 from provision.report.progress import Progress, progress
+from provision.serving.models import downloads, refuse_unlocked
 
 
 class Run:
@@ -61,13 +65,51 @@ class Run:
     def plan(self) -> None:
         """Plan all hosts."""
         _refuse_twins(self.hosts)
+        refuse_unlocked(self.hosts, self.roles)
         with self.progress("plan", len(self.hosts)) as watch:
             self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch)
+
+    def plan_and_apply(self, *, dry_run: bool, yes: bool, show_commands: bool) -> int:
+        """Plan, show, ask, apply and report; return the exit code."""
+        self.plan()
+        json = self.options.format == "json"
+        if dry_run or not json:
+            self.print_plan(show_commands=show_commands)
+        if dry_run:
+            return self.plan_code()
+        if self.due and not (yes or self.confirm_plan()):
+            self.stderr.print("Nothing was changed.")
+            if json:
+                self.print_plan(show_commands=show_commands)
+            return self.plan_code()
+        self._download_what_is_pushed()
+        return self.apply()
+
+    def audit(self) -> int:
+        """Check deeper than a plan does, report it, and return the exit code."""
+        self.plan()
+        with self.progress("verify", len(self.hosts)) as watch:
+            outcomes = fleet.audit(self.visits, self.forks, watch)
+        if self.options.format == "json":
+            write_json(outcome_document(self.visits, outcomes))
+        else:
+            print_audit(self.stdout, self.visits, outcomes)
+        return FAILED if any(item.error for item in outcomes) else self.plan_code()
+
+    def _download_what_is_pushed(self) -> None:
+        """Bring models that the controller will push to the controller itself."""
+        missing = downloads([visit.host for visit in self.due], self.roles)
+        if not missing:
+            return
+        with self.progress("to be pushed", len(missing)) as watch:
+            for key, fetch in missing.items():
+                fetch(partial(_tell, watch, key))
+                watch.done(key, failed=False)
 
     def apply(self) -> int:
         """Apply what was planned, report it, and return the exit code."""
         with self.progress("provision", len(self.due)) as watch:
-            outcomes = fleet.apply(self.due, self.roles, self.forks, watch)
+            outcomes = fleet.apply(self.visits, self.roles, self.forks, watch)
         if self.options.debug:
             sys.stderr.write("".join(outcome.trace for outcome in outcomes))
         if self.options.format == "json":
@@ -128,3 +170,7 @@ def _refuse_twins(hosts: Sequence[Host]) -> None:
                 f"{other} and {host.name} are one machine: {ssh.address}",
                 remedy="Give each its own ssh.address.",
             )
+
+
+def _tell(watch: Progress, key: str, done: int, total: int) -> None:
+    watch.step(key, "download", Amount(done, total))

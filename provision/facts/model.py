@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -105,6 +106,8 @@ class Facts(_Fact):
     engines: tuple[str, ...] = ()
     """What else runs containers or stands in for Docker, as installed: `docker.io`, `kubelet`,
     `k3s`, `podman-docker`, `containerd`, `docker (snap)`."""
+    pythons: Mapping[str, str] = {}
+    """Python interpreters by name, each with its version: `{"python3": "3.12"}`."""
     toolkit: str | None = None
     """Version of the NVIDIA Container Toolkit."""
     unknown: tuple[str, ...] = ()

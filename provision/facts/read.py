@@ -41,6 +41,8 @@ _SECTIONS: Final[Mapping[str, str]] = {
     " -f='${db:Status-Abbrev} ${Package}\\n' docker.io podman-docker containerd kubelet; "
     "[ -e /snap/bin/docker ] && echo 'ii docker (snap)'; "
     "for name in k3s kubelet; do command -v $name >/dev/null && echo ii $name; done",
+    "python": "for name in python3 python3.10 python3.11 python3.12 python3.13 python3.14; "
+    'do command -v $name >/dev/null && echo "$name $($name --version)"; done',
     "toolkit": "command -v nvidia-ctk >/dev/null && nvidia-ctk --version",
 }
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -227,6 +229,11 @@ def _engines(text: str) -> dict[str, Any]:
     return {"engines": tuple(sorted(names))}
 
 
+def _python(text: str) -> dict[str, Any]:
+    found = re.findall(r"^(\S+) Python (\d+\.\d+)", text, re.MULTILINE)
+    return {"pythons": dict(found)}
+
+
 def _toolkit(text: str) -> dict[str, Any]:
     found = re.search(r"version\s+v?(\d[\w.~-]*)", text)
     return {"toolkit": found[1]} if found else {}
@@ -243,5 +250,6 @@ _PARSERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
     "gpus": _gpus,
     "docker": _docker,
     "engines": _engines,
+    "python": _python,
     "toolkit": _toolkit,
 }

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 from provision.errors import FactsError
 from provision.facts import Facts, facts_script, parse_facts
 from provision.host.connection import Connection
-from provision.state.plan import Ground, HostPlan, RolePlan, plan_host, plan_role
+from provision.state.plan import Ground, HostPlan, RolePlan, Step, plan_host, plan_role
 from provision.state.probe import parse_states, probe_script
-from provision.state.resource import DUE, Resource, State
+from provision.state.resource import DUE, Bulk, Resource, State, diff
 from provision.state.role import Role, resources_of
 from provision.state.shell import nonce
 
@@ -28,6 +28,26 @@ class Look(NamedTuple):
     def containers(self) -> int:
         """Return how many containers run."""
         return self.facts.docker.running_containers if self.facts.docker else 0
+
+    @property
+    def shared(self) -> list[Bulk]:
+        """Return the bulk data that is complete here, for other hosts to copy."""
+        return [bulk for bulk in (item.shares() for item in self._right) if bulk]
+
+    @property
+    def audits(self) -> list[Step]:
+        """Return the steps that check more deeply what looks right."""
+        audits = [(item.id, item.audit()) for item in self._right]
+        return [Step(ids=(name,), command=command) for name, command in audits if command]
+
+    @property
+    def _right(self) -> list[Resource]:
+        return [
+            item
+            for role, some in self.resources.items()
+            for item in some
+            if not diff(self.states[role][item.id], item.expected())
+        ]
 
     def without_notes(self, resources: Container[str]) -> Look:
         """Return the look as if the handlers of `resources`, due in this very run, were not."""

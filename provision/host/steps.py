@@ -1,15 +1,19 @@
-"""How commands run on a host: all in one exec, in order, watched, until one fails."""
+"""How commands run on a host: in order, watched, until one fails; as few execs as can be."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Literal, NamedTuple, Protocol
 
 from provision.errors import ApplyError
+from provision.host.bulk import Listener
 from provision.host.causes import cause_of
 from provision.host.connection import Connection
 from provision.state.plan import Step
-from provision.state.shell import framed, nonce
+from provision.state.resource import Command, Transfer
+from provision.state.shell import framed, literal, nonce
 
 
 class StepError(ApplyError):
@@ -23,46 +27,133 @@ class StepError(ApplyError):
         self.done = tuple(dict.fromkeys(name for step in before for name in step.ids))
 
 
-Say = Callable[[str, str], None]
-"""Takes the step that is being done right now and the last line of its output, or nothing."""
+class Amount(NamedTuple):
+    """How far a step is."""
+
+    done: int
+    total: int
+    unit: Literal["bytes", "files"] = "bytes"
 
 
-def run_steps(connection: Connection, steps: Sequence[Step], say: Say) -> None:
-    """Run commands in one exec, in order, until one fails; raise `ApplyError` for that one."""
-    word = nonce()
-    current = [0]
+Say = Callable[[str, str | Amount], None]
+"""Takes the step that is being done right now and the last line of its output, or how far it is."""
 
-    def on_line(line: str) -> None:
-        begun = re.fullmatch(rf"{word} begin (\d+)", line)
-        if begun:
-            current[0] = int(begun[1])
-            say(steps[current[0]].command.title, "")
-        elif line.strip() and word not in line:
-            say(steps[current[0]].command.title, line.strip())
 
-    timeout = sum(step.command.timeout for step in steps)
-    result = connection.run(_steps_script(steps, word), timeout=timeout, on_line=on_line)
-    outputs = {
-        int(end[2]): (int(end[3]), end[1])
-        for end in re.finditer(
-            rf"{word} begin \d+\n(.*?)\n{word} end (\d+) (\d+)\n", result.stdout, re.DOTALL
-        )
-    }
-    for index in range(len(steps)):
-        status, output = outputs.get(index, (None, result.stdout[-2000:]))
-        if status != 0:
-            raise _failed_step(steps[: index + 1], status, output)
+class Carrier(Protocol):
+    """Who brings bulk data to a host by other means than a script."""
+
+    def carry(self, connection: Connection, transfer: Transfer, listener: Listener) -> bool:
+        """Bring the data; False where nobody has it, so that the step's script must fetch it."""
+
+
+class Runner(NamedTuple):
+    """How commands run on one host."""
+
+    connection: Connection
+    say: Say
+    stopped: Callable[[], bool] = lambda: False
+    """Asked while a detached step runs: whether the operator has left."""
+    carrier: Carrier | None = None
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Run commands in order until one fails; raise `StepError` for that one."""
+        done: list[Step] = []
+        for carried, group in groupby(steps, key=lambda step: step.command.transfer is not None):
+            members = list(group)
+            for part in [[member] for member in members] if carried else [members]:
+                if carried and self._carry(done, part[0]):
+                    done += part
+                    continue
+                self._exec(done, part)
+                done += part
+
+    def _carry(self, before: Sequence[Step], step: Step) -> bool:
+        transfer = step.command.transfer
+        assert transfer is not None  # noqa: S101  the caller asked
+        assert self.carrier is not None  # noqa: S101  whoever plans transfers brings one
+        title = step.command.title
+        doing = [title]
+
+        def say(text: str, detail: str) -> None:
+            doing[0] = text
+            self.say(text, detail)
+
+        def tell(done: int, total: int) -> None:
+            self.say(doing[0], Amount(done, total))
+
+        say(title, "")
+        listener = Listener(say, tell, self.stopped)
+        try:
+            return self.carrier.carry(self.connection, transfer, listener)
+        except ApplyError as error:
+            raise StepError(
+                error.what, where=error.where, remedy=error.remedy, steps=[*before, step]
+            ) from error
+
+    def _exec(self, before: Sequence[Step], steps: Sequence[Step]) -> None:
+        """Run commands in one exec."""
+        word = nonce()
+        current = [0]
+
+        def on_line(line: str) -> None:
+            begun = re.fullmatch(rf"{word} begin (\d+)", line)
+            if begun:
+                current[0] = int(begun[1])
+                self.say(steps[current[0]].command.title, "")
+            elif line.strip() and word not in line:
+                command = steps[current[0]].command
+                self.say(command.title, _amount(line) or line.strip())
+                if command.detached and self.stopped():
+                    raise left(command.title)
+
+        timeout = sum(step.command.timeout for step in steps)
+        script = _steps_script(steps, word)
+        result = self.connection.run(script, timeout=timeout, on_line=on_line)
+        outputs = {
+            int(end[2]): (int(end[3]), end[1])
+            for end in re.finditer(
+                rf"{word} begin \d+\n(.*?)\n{word} end (\d+) (\d+)\n", result.stdout, re.DOTALL
+            )
+        }
+        for index in range(len(steps)):
+            status, output = outputs.get(index, (None, result.stdout[-2000:]))
+            if status != 0:
+                raise _failed_step([*before, *steps[: index + 1]], status, output)
+
+
+def left(title: str) -> ApplyError:
+    """Return the error of a step that the operator did not wait for."""
+    return ApplyError(
+        "stopped by the operator; it goes on on the host",
+        where=title,
+        remedy="Run again to watch it to its end.",
+    )
+
+
+def _amount(line: str) -> Amount | None:
+    """Read `progress bytes 3 9`, which a script prints to say how far it is."""
+    found = re.fullmatch(r"progress (bytes|files) (\d{1,18}) (\d{1,18})", line)
+    if found is None:
+        return None
+    return Amount(int(found[2]), int(found[3]), "bytes" if found[1] == "bytes" else "files")
 
 
 def _steps_script(steps: Sequence[Step], word: str) -> str:
     parts = [
         f"printf '%s\\n' '{word} begin {index}'\n"
-        f"(\nset -e\n{step.command.script}\n) 2>&1\n"
+        f"(\nset -e\n{_variables(step.command)}{step.command.script}\n) 2>&1\n"
         f"provision_status=$?\nprintf '\\n%s %d\\n' '{word} end {index}' $provision_status\n"
         "[ $provision_status -eq 0 ] || return 0"
         for index, step in enumerate(steps)
     ]
     return framed("\n".join(parts))
+
+
+def _variables(command: Command) -> str:
+    """Set the command's secrets: only the host's shell ever holds them, no argv and no file."""
+    return "".join(
+        f"{name}=$({literal(secret.reveal().encode())})\n" for name, secret in command.secrets
+    )
 
 
 def _failed_step(steps: Sequence[Step], status: int | None, output: str) -> StepError:

@@ -32,7 +32,7 @@ def load(path: Path, roles: Mapping[str, type[BaseModel]]) -> Inventory:
     problems.check()
     fleet = _Fleet(read, problems)
     problems.check()
-    validator = Validator(roles, path.absolute().parent, problems)
+    validator = Validator(roles, path.absolute(), problems)
     hosts = {}
     for name, entry in read.hosts.items():
         groups = fleet.groups[name]

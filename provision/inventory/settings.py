@@ -52,6 +52,22 @@ def _resolve(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.normpath(folder / expanded if folder else expanded))
 
 
+@dataclass(frozen=True)
+class BesideInventory:
+    """A path whose default is the inventory's own with another ending: `prod.models.lock.json`."""
+
+    ending: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.with_info_before_validator_function(self._place, handler(source))
+
+    def _place(self, path: Any, info: ValidationInfo) -> Any:
+        inventory = (info.context or {}).get("inventory", "inventory")
+        return f"{inventory}{self.ending}" if path is None else path
+
+
 # A name never starts with a dash: it would be read as an option.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _ADDRESS = rf"{_NAME}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?"

@@ -43,11 +43,11 @@ class Validator:
     """Validates the hosts of one file; its errors land in `problems`."""
 
     def __init__(
-        self, models: Mapping[str, type[BaseModel]], folder: Path, problems: Problems
+        self, models: Mapping[str, type[BaseModel]], inventory: Path, problems: Problems
     ) -> None:
-        """Keep the models of the roles and the folder that relative paths start at."""
+        """Keep the models of the roles and the file, in whose folder relative paths start."""
         self.models = models
-        self.folder = folder
+        self.context = {"folder": inventory.parent, "inventory": inventory.stem}
         self.problems = problems
         known: list[type[BaseModel]] = [Settings, *models.values()]
         self._extra = {model: _extra(model) for model in known}
@@ -131,7 +131,7 @@ class Validator:
         """Validate as JSON and strictly: a list may fill a tuple, but 8 is no string."""
         try:
             return model.model_validate_json(
-                text, strict=True, extra=self._extra[model], context={"folder": self.folder}
+                text, strict=True, extra=self._extra[model], context=self.context
             )
         except ValidationError as error:
             return error.errors(include_url=False)

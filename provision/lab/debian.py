@@ -16,7 +16,7 @@ from provision.lab.suite import Suite
 
 # One group is fetched at a time, since packages of two groups may exclude each other.
 GROUPS = (
-    ("curl", "gnupg", "jq", "chrony", "rsync", "pciutils", "zstd", "ufw", "lsof"),
+    ("curl", "gnupg", "jq", "chrony", "rsync", "pciutils", "zstd", "ufw", "lsof", "python3-venv"),
     ("docker.io",),
 )
 EXTRA = {"trixie": (("sudo-rs",), ("docker-cli", "docker-compose")), "bookworm": ()}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provision.errors import LabError
 from provision.lab.engine import Engine
-from provision.lab.keys import Keys
+from provision.lab.keys import MIRROR_NAMES, Keys
 from provision.lab.machine import KEYRING, architecture, debian_mirror
 from provision.lab.names import ASSETS, LABEL, assets, cache, recipe
 from provision.lab.process import Say, as_root, pipe, step
@@ -45,7 +45,8 @@ class Image:
 def ensure_image(engine: Engine, distro: str, keys: Keys, say: Say) -> Image:
     """Return the image of a bare host, building what is not cached."""
     plain = ensure_plain(engine, distro, say)
-    parts = (plain, keys.authority.read_bytes(), keys.public("debian").read_bytes())
+    # A host learns the mirrors' names when it is born: with other names it is another image.
+    parts = (plain, MIRROR_NAMES, keys.authority.read_bytes(), keys.public("debian").read_bytes())
     tag = f"provision-lab/{distro}:{recipe(*parts, files=assets('host'))}"
     if not has_image(engine, tag):
         with step(say, f"making the {distro} image a bare lab host"):

@@ -16,6 +16,7 @@ MIRROR_NAMES = (
     "download.docker.com",
     "nvidia.github.io",
     "deb.debian.org",
+    "pypi.tuna.tsinghua.edu.cn",
 )
 SIGNERS = {
     "docker-ce": "Docker Release (LAB) <docker@lab.invalid>",
@@ -80,8 +81,10 @@ def ensure_keys() -> Keys:
     """Return the cache's keys, making them the first time."""
     keys = Keys(cache() / "keys")
     keys.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (keys.folder / "tls.crt").exists():
+    if not (keys.folder / "ca.crt").exists():
         _make_authority(keys.folder)
+    if not _is_certified(keys.folder):
+        _certify(keys.folder)
     for repository in SIGNERS:
         if not (keys.folder / f"{repository}.fingerprint").exists():
             keys.make_signer(repository)
@@ -90,15 +93,30 @@ def ensure_keys() -> Keys:
 
 def _make_authority(folder: Path) -> None:
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    subject = ("-subj", "/CN=provision lab CA", "-keyout", "ca.key", "-out", "ca.crt")
+    subject = ("-subj", "/CN=provision lab CA", "-keyout", "ca.key", "-out", "ca.crt.new")
     usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
     run(["openssl", "req", "-x509", *curve, "-days", YEARS, *subject, *usage], cwd=folder)
+    (folder / "ca.crt.new").rename(folder / "ca.crt")
+
+
+def _extensions() -> str:
+    names = ",".join(f"DNS:{name}" for name in MIRROR_NAMES)
+    return f"subjectAltName={names}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n"
+
+
+def _is_certified(folder: Path) -> bool:
+    """Say whether there is a certificate, and for the names of today."""
+    told = folder / "tls.ext"
+    return (folder / "tls.crt").exists() and told.exists() and told.read_text() == _extensions()
+
+
+def _certify(folder: Path) -> None:
+    """Make the mirrors' certificate; the authority stays, since hosts' images hold it."""
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    (folder / "tls.crt").unlink(missing_ok=True)
     request = ("-subj", "/CN=provision lab mirror", "-keyout", "tls.key", "-out", "tls.csr")
     run(["openssl", "req", *curve, *request], cwd=folder)
-    names = ",".join(f"DNS:{name}" for name in MIRROR_NAMES)
-    (folder / "tls.ext").write_text(
-        f"subjectAltName={names}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n"
-    )
+    (folder / "tls.ext").write_text(_extensions())
     signer = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", YEARS)
     certify = ("-req", "-in", "tls.csr", "-extfile", "tls.ext", "-out", "tls.crt.new")
     run(["openssl", "x509", *certify, *signer], cwd=folder)

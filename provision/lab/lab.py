@@ -10,11 +10,13 @@ from pathlib import Path
 from provision.errors import LabError, nearest
 from provision.lab.engine import Engine
 from provision.lab.host import LabHost, boot, wait_up
+from provision.lab.hub_container import Hub
 from provision.lab.keys import Keys
 from provision.lab.mirror import Mirror, ensure_tiny_image
 from provision.lab.names import Space, cache
 from provision.lab.process import Result, run, say_on_stderr
 
+PIP_INDEX = "https://pypi.tuna.tsinghua.edu.cn/simple/"
 GPU_PROFILES = ("h200-x1", "h200-x2", "none", "mismatch", "hang")
 
 
@@ -28,6 +30,7 @@ class Lab:
     image: str
     subnet: str
     mirror: Mirror
+    hub: Hub
     hosts: tuple[LabHost, ...]
 
     @property
@@ -64,6 +67,11 @@ class Lab:
     def nvidia_fingerprint(self) -> str:
         """The fingerprint of the key that signs the NVIDIA Container Toolkit."""
         return Keys(cache() / "keys").fingerprint("nvidia")
+
+    @property
+    def pip_index(self) -> str:
+        """The PyPI mirror that hosts reach, with the packages that roles install."""
+        return PIP_INDEX
 
     def host(self, host: str | LabHost) -> LabHost:
         """Return a host by name."""
@@ -164,4 +172,10 @@ def load(engine: Engine, space: Space) -> Lab | None:
     state = json.loads(file.read_text())
     hosts = tuple(LabHost(**host) for host in state["hosts"])
     mirror = Mirror(engine, space, state["mirror"])
-    return Lab(engine, space, state["distro"], state["image"], state["subnet"], mirror, hosts)
+    hub = Hub.of(engine, space, hub_address(IPv4Network(state["subnet"])))
+    return Lab(engine, space, state["distro"], state["image"], state["subnet"], mirror, hub, hosts)
+
+
+def hub_address(subnet: IPv4Network) -> str:
+    """Return the address of a lab's model hub."""
+    return str(subnet[3])

@@ -12,19 +12,22 @@ from provision.lab.debian import ensure_debian
 from provision.lab.docker_ce import ensure_docker
 from provision.lab.engine import Engine, ensure_engine, find_engine, remove_tree, stop_engine
 from provision.lab.host import LabHost, boot, prepare, wait_up
+from provision.lab.hub_container import Hub
 from provision.lab.image import Image, ensure_image
 from provision.lab.inventory import write_files
 from provision.lab.keys import Keys, ensure_keys
-from provision.lab.lab import Lab, load
+from provision.lab.lab import Lab, hub_address, load
 from provision.lab.machine import ensure_tools
 from provision.lab.mirror import Mirror, ensure_mirror_image
+from provision.lab.models import ensure_models
 from provision.lab.names import LABEL, Space, cache, locked
 from provision.lab.network import Subnet, ensure_network
 from provision.lab.nvidia import ensure_nvidia
 from provision.lab.process import Say, run, say_on_stderr, step
+from provision.lab.pypi import ensure_pypi
 
 MOST_HOSTS = 99
-FIRST = 10  # the address of gpu01 is the subnet's eleventh, the mirror's is the second
+FIRST = 10  # the address of gpu01 is the subnet's eleventh, the mirror's the second, the hub's the third
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Ground:
     engine: Engine
     keys: Keys
     image: Image
-    roots: dict[str, Path]
+    roots: dict[str, Path]  # what the mirror serves
+    models: Path  # what the hub serves
 
 
 def up(
@@ -82,6 +86,7 @@ def status(name: str = "lab", directory: Path | None = None) -> dict[str, Any]:
     states = _states(lab)
     about |= {"distro": lab.distro, "subnet": lab.subnet, "inventory": str(lab.inventory)}
     about["mirror"] = {"address": lab.mirror.address, "state": states.get("mirror", "absent")}
+    about["hub"] = {"url": lab.hub.url, "state": states.get("hub", "absent")}
     about["hosts"] = [
         {"name": host.name, "address": host.address, "state": states.get(host.name, "absent")}
         for host in lab.hosts
@@ -130,7 +135,11 @@ def prepare_ground(distro: str, say: Say) -> Ground:
 
         def packages() -> dict[str, Path]:
             ensure_mirror_image(engine, say)
-            return {"docker-ce": ensure_docker(keys, say), "nvidia": ensure_nvidia(keys, say)}
+            return {
+                "docker-ce": ensure_docker(keys, say),
+                "nvidia": ensure_nvidia(keys, say),
+                "pypi": ensure_pypi(say),
+            }
 
         def system() -> tuple[Image, Path]:
             image = ensure_image(engine, distro, keys, say)
@@ -138,7 +147,8 @@ def prepare_ground(distro: str, say: Say) -> Ground:
 
         building = (pool.submit(system), pool.submit(packages))
         (image, debian), roots = building[0].result(), building[1].result()
-    return Ground(engine, keys, image, {**roots, "debian": debian})
+        models = ensure_models(say)
+    return Ground(engine, keys, image, {**roots, "debian": debian}, models)
 
 
 def _assemble(ground: Ground, space: Space, distro: str, count: int) -> Lab:
@@ -151,7 +161,9 @@ def _assemble(ground: Ground, space: Space, distro: str, count: int) -> Lab:
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda host: prepare(space, host, mirror.address), hosts))
     mirror.up(ground.roots, ground.keys)
-    return Lab(ground.engine, space, distro, ground.image.tag, str(subnet), mirror, hosts)
+    hub = Hub.of(ground.engine, space, hub_address(subnet))
+    hub.serve(ground.models)
+    return Lab(ground.engine, space, distro, ground.image.tag, str(subnet), mirror, hub, hosts)
 
 
 def _host(space: Space, subnet: Subnet, number: int) -> LabHost:

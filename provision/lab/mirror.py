@@ -14,7 +14,7 @@ from provision.errors import LabError
 from provision.lab.deb import unpack
 from provision.lab.engine import Engine
 from provision.lab.image import has_image, import_tree
-from provision.lab.keys import Keys
+from provision.lab.keys import SIGNERS, Keys
 from provision.lab.names import ASSETS, LABEL, Space, cache, recipe
 from provision.lab.process import Say, run, step
 from provision.lab.suite import Suite
@@ -29,8 +29,10 @@ ROUTES = {
     "mirrors.ustc.edu.cn/libnvidia-container": "nvidia",
     "nvidia.github.io/libnvidia-container": "nvidia",
     "deb.debian.org/debian": "debian",
+    "pypi.tuna.tsinghua.edu.cn/": "pypi",
+    "mirrors.tuna.tsinghua.edu.cn/pypi/web": "pypi",
 }
-REPOSITORIES = tuple(sorted(set(ROUTES.values())))
+REPOSITORIES = tuple(sorted(SIGNERS))  # those with a signed index
 
 
 @dataclass(frozen=True)
@@ -90,17 +92,7 @@ class Mirror:
 
     def wait(self) -> None:
         """Wait until the mirror answers on its HTTPS port."""
-        ends = time.monotonic() + START_TIMEOUT
-        while True:
-            try:
-                socket.create_connection((self.address, 443), timeout=1).close()
-            except OSError:
-                if time.monotonic() > ends:
-                    said = self.engine("logs", "--tail", "3", self.container, check=False).stderr
-                    raise LabError(f"does not answer: {said}", where=self.container) from None
-                time.sleep(0.05)
-            else:
-                return
+        await_answer(self.engine, self.container, self.address, 443)
 
     def _settle(self, roots: dict[str, Path], keys: Keys) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +113,21 @@ class Mirror:
         srv = cache() / "mirror"
         volumes = ("--volume", f"{srv}:/srv:ro", "--volume", f"{self.folder}:/lab")
         self.engine("run", "--detach", *labels, *place, *volumes, IMAGE)
+
+
+def await_answer(engine: Engine, container: str, address: str, port: int) -> None:
+    """Wait until a container's server takes connections."""
+    ends = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            socket.create_connection((address, port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > ends:
+                said = engine("logs", "--tail", "3", container, check=False).stderr
+                raise LabError(f"does not answer: {said}", where=container) from None
+            time.sleep(0.05)
+        else:
+            return
 
 
 def ensure_mirror_image(engine: Engine, say: Say) -> None:

@@ -82,7 +82,7 @@ def _row(console: Console, row: Row) -> None:
     line.append(f"{_SIGNS[row.action]} {row.id}", _COLOURS[row.action])
     if row.verdict == "maybe":
         line.append(f"   may change after {', '.join(row.because)}", "dim")
-    elif short := _short(row):
+    elif short := redact(row.note) or _short(row):
         line.append(f"   {short}", "dim")
     console.print(line, soft_wrap=True)
     for fear in row.fears:

@@ -6,14 +6,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from provision.host.steps import Amount
+from provision.report.meter import Meter
 from provision.secret import redact
 
+_NEWS: Final = 30  # seconds between lines about one long step where there is no terminal
 _MARGIN = 6  # terminal lines left to what stands above and below the table
 
 
@@ -26,20 +30,37 @@ class Progress:
         self._title = title
         self._total = total
         self._lock = threading.Lock()
-        self._steps: dict[str, tuple[str, str]] = {}
+        self._steps: dict[str, tuple[str, str | Meter]] = {}
+        self._told: dict[str, float] = {}
         self._since: dict[str, float] = {}
         self._ended = 0
         self._failed = 0
         self._started = time.monotonic()
 
-    def step(self, host: str, step: str, detail: str = "") -> None:
-        """Note the step; without a terminal print it once."""
+    def step(self, host: str, step: str, detail: str | Amount = "") -> None:
+        """Note the step; without a terminal print it once, and now and then how far it is."""
+        now = time.monotonic()
         with self._lock:
-            news = self._steps.get(host, ("", ""))[0] != step
-            self._steps[host] = (step, detail)
-            self._since.setdefault(host, time.monotonic())
-        if news and not self._console.is_terminal:
+            old, last = self._steps.get(host, ("", ""))
+            if isinstance(detail, Amount):
+                meter = last if isinstance(last, Meter) and old == step else Meter()
+                meter.add(detail, now)
+                self._steps[host] = (step, meter)
+            else:
+                self._steps[host] = (step, detail)
+            self._since.setdefault(host, now)
+            shown = self._steps[host][1]
+            dumb = not self._console.is_terminal
+            news = old != step
+            if news:
+                self._told[host] = now
+            late = isinstance(shown, Meter) and now - self._told.get(host, now) >= _NEWS
+            if late:
+                self._told[host] = now
+        if dumb and news:
             self._print(f"{host}: {step}")
+        elif dumb and late:
+            self._print(f"{host}: {step}: {shown}")
 
     def done(self, host: str, *, failed: bool) -> None:
         """Note the end of a host."""
@@ -70,7 +91,7 @@ class Progress:
         room = max(3, self._console.height - _MARGIN)
         for host, (step, detail) in list(steps.items())[:room]:
             text = Text(redact(step))
-            text.append(f"  {redact(detail)}" if detail else "", "dim")
+            text.append(f"  {redact(str(detail))}", "dim")
             table.add_row(f"  {host}", f"{now - self._since[host]:.0f}s", text)
         if len(steps) > room:
             table.add_row("", "", f"… and {len(steps) - room} more")

@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from provision.errors import PlanError
 from provision.secret import MASK
 from provision.state.resource import Command, Difference, Handler, Resource, State, diff
+from provision.state.sizes import human_size
 
+SPARE_BYTES = 1 << 30
+"""What a change must leave free of a disk: a full one stops more than models."""
 Verdict = Literal["ok", "change", "maybe"]
 Action = Literal["none", "create", "update", "remove", "run"]
 
@@ -31,6 +34,8 @@ class Row(_Data):
     """The actual values of what differs, secrets masked."""
     after: dict[str, str | int | bool] = {}
     """The expected values of what differs, secrets masked."""
+    note: str = ""
+    """What the change means, where the values do not say it."""
     because: tuple[str, ...] = ()
     """For `maybe`: the ids whose change may change this one."""
     fears: tuple[str, ...] = ()
@@ -144,6 +149,7 @@ def plan_role(
         if changed:
             changing.add(resource.id)
             differences.append(Difference(resource, actual, changed))
+    _refuse_overfull(differences)
     notices = _notices(differences, states, ground)
     steps = tuple(_with_reminders(_steps(differences), notices))
     return RolePlan(role=role, rows=tuple(rows), steps=steps, notices=notices)
@@ -166,6 +172,23 @@ def refuse_unlisted(shown: HostPlan, now: RolePlan) -> None:
     for notice in now.notices:
         if notice.handler.id not in handlers:
             raise _unlisted(notice.handler.id)
+
+
+def _refuse_overfull(differences: Sequence[Difference]) -> None:
+    """Raise `PlanError` when changes together take more of a disk than is free."""
+    taken: dict[str, int] = {}
+    for resource, actual, changed in differences:
+        room = resource.room(actual, changed)
+        if room is None:
+            continue
+        taken[room.device] = taken.get(room.device, 0) + room.needed_bytes
+        if taken[room.device] + SPARE_BYTES > room.free_bytes:
+            raise PlanError(
+                f"{human_size(taken[room.device])} would go to {room.device}, "
+                f"which has {human_size(room.free_bytes)} free",
+                where=resource.id,
+                remedy="Free space there, or choose another folder on a larger disk.",
+            )
 
 
 def _is_part(row: Row, shown: Row) -> bool:
@@ -226,6 +249,7 @@ def _row(  # noqa: PLR0913, PLR0917  one judgement from all that bears on it
         role=role,
         verdict="change",
         action=_action(resource, actual),
+        note=resource.note(actual, changed),
         before=_shown(actual, changed, resource),
         after=_shown(resource.expected(), changed, resource),
         fears=fears,
@@ -237,7 +261,7 @@ def _action(resource: Resource, actual: State | None) -> Action:
         return "run"
     if resource.expected() is None:
         return "remove"
-    return "create" if actual is None else "update"
+    return "update" if resource.is_there(actual) else "create"
 
 
 def _shown(

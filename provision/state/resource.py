@@ -28,6 +28,15 @@ def note_of(handler: str) -> str:
     return f"{NOTES}/{handler}"
 
 
+class Room(NamedTuple):
+    """Disk space that a change takes."""
+
+    device: str
+    """The file system, by its mount point."""
+    free_bytes: int
+    needed_bytes: int
+
+
 class Bulk(BaseModel):
     """Files that a host shares with others, or needs: the same content, whatever their folder."""
 
@@ -73,6 +82,8 @@ class Command(BaseModel):
     """Seconds without an end after which the step counts as failed."""
     secrets: tuple[tuple[str, Secret], ...] = ()
     """Shell variables that the script finds set; revealed when it runs, and never in an argv."""
+    detached: bool = False
+    """Goes on on the host when nobody watches: the operator may leave, and the next run joins it."""
     transfer: Transfer | None = None
     """Bulk data that is brought instead of running the script; where no peer has it, the script
     runs and fetches it from elsewhere."""
@@ -162,6 +173,24 @@ class Resource(BaseModel):
         """Say what a change does that can harm running containers: `restarts Docker`."""
         del changed
         return ""
+
+    def is_there(self, actual: State | None) -> bool:
+        """Say whether the resource exists, rightly or not; one that does not is created."""
+        return actual is not None
+
+    def note(self, actual: State | None, changed: frozenset[str]) -> str:
+        """Say what a change means where the differing values do not: `15 GB to download`."""
+        del actual, changed
+        return ""
+
+    def room(self, actual: State | None, changed: frozenset[str]) -> Room | None:
+        """Return the disk space that a change takes, where that is worth a check beforehand."""
+        del actual, changed
+        return None
+
+    def audit(self) -> Command | None:
+        """Return a command that fails when what looks right to the probe is not, after all."""
+        return None
 
     def shares(self) -> Bulk | None:
         """Return what other hosts may copy from one on which this resource is as expected."""

@@ -118,8 +118,6 @@ def test_provision_stops_after_the_plan_on_a_dry_run(
     applied = []
 
     class Run:
-        due = ("gpu01",)
-
         def __init__(self, options: Options) -> None:
             self.options = options
 
@@ -129,16 +127,10 @@ def test_provision_stops_after_the_plan_on_a_dry_run(
         def __exit__(self, *_: object) -> None:
             pass
 
-        def plan(self) -> None:
-            pass
-
-        def print_plan(self, *, show_commands: bool) -> None:
-            pass
-
-        def plan_code(self) -> int:
-            return PENDING
-
-        def apply(self) -> int:
+        def plan_and_apply(self, *, dry_run: bool, yes: bool, show_commands: bool) -> int:
+            del show_commands
+            if dry_run or not yes:
+                return PENDING
             applied.append(self.options)
             return OK
 

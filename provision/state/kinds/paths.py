@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from provision.state.resource import Command
 from provision.state.shell import literal, quote
@@ -15,6 +15,20 @@ SHOWN_BYTES: Final = 65536
 """Files up to this size travel with the probe, so that a diff can be shown."""
 
 OctalMode = Annotated[str, StringConstraints(pattern=r"^[0-7]{4}$")]
+
+
+def _plain(path: str) -> str:
+    if {".", ".."} & set(path.split("/")):
+        raise ValueError("expected a path without . and ..")
+    return path
+
+
+AbsolutePath = Annotated[
+    str,
+    StringConstraints(pattern=r"^(?:/[^/\x00-\x1f\x7f]+)+$"),
+    AfterValidator(_plain),
+]
+"""An absolute path of a host, without a slash at its end."""
 _FIELDS: Final = 5
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 

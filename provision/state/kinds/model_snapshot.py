@@ -1,0 +1,245 @@
+"""The model snapshot: all files of a model at one revision, in one plain folder, each checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import ClassVar, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from provision.secret import Secret
+from provision.state.kinds.paths import AbsolutePath
+from provision.state.resource import Bulk, Command, Resource, Room, State, Transfer
+from provision.state.shell import literal, quote
+from provision.state.sizes import human_size
+
+JOBS: Final = "/var/lib/provision/models"
+"""Folder on the host of what a detached worker is told and says."""
+_WEEK: Final = 7 * 24 * 3600  # seconds; a worker that gets nothing ends itself much earlier
+_DAY: Final = 24 * 3600  # seconds
+# The worker tries again after anything but what no second try mends, in the clients' words.
+_HOPELESS: Final = (
+    r"\[(401|403|404)\]|^Error: (Access denied|Model .* not found|Revision not found)"
+    r"|No space left on device|CERTIFICATE_VERIFY_FAILED"
+)
+
+
+class ModelFile(BaseModel):
+    """One file of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Below the folder; plain, as the listing checked it."""
+    size: int
+    """Bytes."""
+    digest: str
+    """`sha256:…`, or `git-sha1:…` (the id as a git blob)."""
+
+
+class HubClient(BaseModel):
+    """How a host downloads: the hub's official client in an environment of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hub: Literal["modelscope", "huggingface"]
+    venv: str
+    """Folder of the client's virtual environment."""
+    endpoint: str
+    revision: str
+    """What the client is to ask for."""
+    workers: int = 4
+    """Files fetched at once."""
+    token: Secret | None = None
+    environment: Mapping[str, str] = {}
+    """More variables, such as proxies."""
+
+
+class ModelSnapshot(Resource):
+    """`name` is `<org>/<name>@<revision>`; its files lie in `folder` and nothing else does."""
+
+    kind: ClassVar[str] = "model_snapshot"
+
+    folder: AbsolutePath
+    model: str
+    """Organisation and name on the hub."""
+    files: tuple[ModelFile, ...]
+    look_in: tuple[AbsolutePath, ...] = ()
+    """Folders below which the model may lie already, downloaded by hand or at another revision."""
+    client: HubClient | None = None
+    """None: the host does not download by itself."""
+    peers: bool = False
+    """Copy from another host of the run that has it, where there is one."""
+    push: str = ""
+    """Folder on the controller to send it from."""
+
+    def probe(self) -> str:
+        """Ask for what the manifest vouches for, what is missing, and the room on the disk."""
+        org, name = self.model.split("/")
+        places = [self.folder, self._staging, org, name, "\n".join(self.look_in)]
+        arguments = [self._content, self._unit, *places]
+        wanted = "\n".join(f"{file.size} {file.path}" for file in self.files)
+        return (
+            f"{_text('model_probe.sh')}\n"
+            f"printf '%s\\n' {quote(wanted)} | model_probe {' '.join(map(quote, arguments))}"
+        )
+
+    def actual(self, output: str) -> State | None:
+        """Parse it; keys in brackets are judged but not shown."""
+        said = dict(line.partition(" ")[::2] for line in output.splitlines() if line)
+        if said["content"] == self._content:  # the probe looks no further
+            return {"(content)": self._content}
+        listed, _, intact = said.get("manifest", "0 0").partition(" ")
+        return {
+            "(content)": said["content"],
+            "(there)": "manifest" in said,
+            "(damaged)": int(listed) - int(intact),
+            "(missing)": int(said["missing"]),
+            "(room)": int(said["room"]),
+            "(free)": int(said["free"]),
+            "(device)": said["device"],
+            "(running)": "running" in said,
+        }
+
+    def expected(self) -> State | None:
+        """Want every file to be vouched for, and no other."""
+        return {"(content)": self._content}
+
+    def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
+        """Let the worker take stock, fetch, check and place, by the way that was chosen."""
+        del actual, changed
+        if self.push:
+            return [self._prepare(), self._bring("push"), self._job("check", "finish")]
+        if self.peers:
+            return [self._prepare(), self._bring("peer"), self._job("check", "finish")]
+        return [self._job("download", "fetch")]
+
+    def is_there(self, actual: State | None) -> bool:
+        """Say whether a manifest is there, complete or not."""
+        return bool(actual and actual.get("(there)", True))
+
+    def note(self, actual: State | None, changed: frozenset[str]) -> str:
+        """Say how much is to come, from where, and how much room there is."""
+        if actual is None or not changed:
+            return ""
+        missing, free = int(actual["(missing)"]), human_size(int(actual["(free)"]))
+        damaged = f"{actual['(damaged)']} damaged, " if actual["(damaged)"] else ""
+        if actual["(running)"]:
+            return f"being downloaded now, {human_size(missing)} to go"
+        if not missing:
+            return f"{damaged}{human_size(self._size)} are there to be checked"
+        hub = self.client.hub if self.client else ""
+        way = "the controller" if self.push else f"peers or {hub}" if self.peers else hub
+        return f"{damaged}{human_size(missing)} of {human_size(self._size)} from {way}; {free} free"
+
+    def room(self, actual: State | None, changed: frozenset[str]) -> Room | None:
+        """Return what is to come against what is free."""
+        if actual is None or not changed:
+            return None
+        return Room(str(actual["(device)"]), int(actual["(free)"]), int(actual["(room)"]))
+
+    def audit(self) -> Command | None:
+        """Read all files again; what is damaged is struck from the manifest, and fetched again."""
+        return self._job("verify", "verify")
+
+    def shares(self) -> Bulk | None:
+        """Share the files."""
+        return self._bulk(self.folder)
+
+    @property
+    def _content(self) -> str:
+        """The sha256 over the sorted `DIGEST PATH` lines, as the probe makes it."""
+        lines = sorted(f"{file.digest} {file.path}\n".encode() for file in self.files)
+        return hashlib.sha256(b"".join(lines)).hexdigest()
+
+    @property
+    def _size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def _unit(self) -> str:
+        return f"provision-model-{hashlib.sha256(self.folder.encode()).hexdigest()[:12]}"
+
+    @property
+    def _staging(self) -> str:
+        """The hidden folder beside the final one: a rename on the same disk ends the work."""
+        parent, _, last = self.folder.rpartition("/")
+        return f"{parent}/.{last}.partial"
+
+    def _bulk(self, folder: str) -> Bulk:
+        return Bulk(
+            key=self.name,
+            folder=folder,
+            files=tuple((file.path, file.size) for file in self.files),
+        )
+
+    def _prepare(self) -> Command:
+        return self._job("take stock of", "prepare")
+
+    def _bring(self, way: Literal["push", "peer"]) -> Command:
+        """Bring the files into the staging folder; the script downloads where no peer has them."""
+        transfer = Transfer(way=way, bulk=self._bulk(self._staging), origin=self.push)
+        if way == "peer":
+            return self._job("download", "fetch").model_copy(update={"transfer": transfer})
+        return Command(title=f"push {self.name}", script="", transfer=transfer, timeout=_WEEK)
+
+    def _job(self, verb: str, mode: Literal["prepare", "finish", "fetch", "verify"]) -> Command:
+        """Return the command that starts the worker, or joins it, and follows it to its end."""
+        listing = "".join(f"{file.digest} {file.size} {file.path}\n" for file in self.files)
+        worker = f"{_text('model_probe.sh')}\n{_text('model_worker.sh')}\n"
+        parts = {"settings": self._settings(mode), "listing": listing, "worker": worker}
+        token = self.client.token if self.client and mode == "fetch" else None
+        script = [
+            _text("model_job.sh"),
+            f"job={JOBS}/{self._unit}",
+            'mkdir -p -- "$job"',
+            *(f'{literal(text.encode())} >"$job/{name}.new"' for name, text in parts.items()),
+            'model_secret "${provision_token:-}"' if token else "",
+            f"model_run {self._unit} {quote(self._staging)} {self._size}",
+        ]
+        return Command(
+            title=f"{verb} {self.name}",
+            script="\n".join(filter(None, script)),
+            shown=f"{self._unit}: {mode} {self.name} into {self.folder}",
+            timeout=_WEEK if mode == "fetch" else _DAY,
+            secrets=(("provision_token", token),) if token else (),
+            detached=True,
+        )
+
+    def _settings(self, mode: str) -> str:
+        org, name = self.model.split("/")
+        values = {
+            "mode": mode,
+            "dir": self.folder,
+            "staging": self._staging,
+            "org": org,
+            "name": name,
+            "bases": "\n".join(self.look_in),
+            "hopeless": _HOPELESS,
+        }
+        lines = [f"{key}={quote(value)}" for key, value in values.items()]
+        if self.client and mode == "fetch":
+            client = self.client
+            fetch = {
+                "fetch": client.hub,
+                "client": client.venv,
+                "id": self.model,
+                "revision": client.revision,
+                "endpoint": client.endpoint,
+                "workers": str(client.workers),
+                "token": f"/run/provision/{self._unit}.token",
+            }
+            lines += [f"{key}={quote(value)}" for key, value in fetch.items()]
+            lines += [f"export {key}={quote(text)}" for key, text in client.environment.items()]
+        return "".join(f"{line}\n" for line in lines)
+
+
+@cache
+def _text(name: str) -> str:
+    """Return a script of this folder without its comments' lines."""
+    text = files("provision.state.kinds").joinpath(name).read_text(encoding="utf-8")
+    kept = (line for line in text.splitlines() if not line.lstrip().startswith("# "))
+    return "\n".join(kept).strip()

@@ -1,0 +1,228 @@
+# Brings one model snapshot to completeness on its host, detached from whoever asked for it.
+# What is there is kept, linked or adopted after a check; the rest is fetched; everything is checked
+# against its digest; the manifest is written last. Runs as `sh worker JOB`, where JOB/settings sets:
+#   mode (prepare, fetch, finish or verify), dir, staging, org, name, bases, hopeless, and for fetch:
+#   fetch (modelscope or huggingface), client, id, revision, endpoint, workers, token
+
+set -u
+umask 022
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+job=$1
+# shellcheck disable=SC1091,SC2154
+. "$job/settings"
+manifest=.provision-manifest
+tab=$(printf '\t')
+
+die() { # TEXT
+    printf 'provision: %s\n' "$1"
+    exit 1
+}
+
+phase() { printf '%s\n' "$*" >"$job/phase.new" && mv -f "$job/phase.new" "$job/phase"; }
+
+size_of() { stat -L -c %s -- "$1" 2>/dev/null; }
+
+staged() { find "$staging" -type f -printf '%s\n' 2>/dev/null | awk '{ sum += $1 } END { printf "%.0f\n", sum }'; }
+
+git_sha1() { # FILE: its id as a git blob, which is all that Hugging Face says of small files
+    { printf 'blob %s\0' "$(size_of "$1")"; cat -- "$1"; } | sha1sum | cut -d' ' -f1
+}
+
+gather_digests() { # stdin: "DIGEST PATH" of files; stdout: "DIGEST<tab>PATH" as they really are
+    : >"$job/hashing"
+    while read -r wanted file; do
+        case $wanted in
+            sha256:*) printf '%s\n' "$file" >>"$job/hashing" ;;
+            git-sha1:*) printf 'git-sha1:%s\t%s\n' "$(git_sha1 "$file")" "$file" ;;
+        esac
+    done
+    sort -u "$job/hashing" >"$job/hashing.new" && mv -f "$job/hashing.new" "$job/hashing"
+    phase "check $(wc -l <"$job/hashing")"
+    : >"$job/hashed"
+    # sha256sum puts a backslash before a name that it had to escape: those are not ours
+    xargs -r -d '\n' -P 4 -n 1 sha256sum -- <"$job/hashing" >>"$job/hashed"
+    sed -n "s/^\([0-9a-f]\{64\}\)  \(.*\)/sha256:\1$tab\2/p" "$job/hashed"
+}
+
+bring() { # SOURCE PATH: the same file in the staging folder, without a copy where the disk is one
+    target=$staging/$2
+    mkdir -p -- "${target%/*}" || return
+    [ ! "$1" -ef "$target" ] || return 0
+    rm -f -- "$target"
+    ln -L -- "$1" "$target" 2>/dev/null && return
+    cp -L --reflink=auto --preserve=timestamps -- "$1" "$target.copy" && mv -f -- "$target.copy" "$target"
+}
+
+vouch() { # DIGEST PATH: write down that the staged file was checked
+    printf '%s %s %s\n' "$1" "$(stat -c '%s %Y' -- "$staging/$2")" "$2" >>"$staging/$manifest"
+}
+
+take_stock() { # write JOB/missing: what is neither in place nor, checked, in the staging folder
+    mkdir -p -- "$staging" || die "cannot write to $staging"
+    { model_vouched "$dir"; model_vouched "$staging"; } >"$job/good"
+    printf '%s\n' "$bases" | model_candidates "$dir" "$org" "$name" >"$job/candidates"
+    while read -r at; do
+        model_vouched "$at" | sed "s|^|$(printf %s "$at" | sed 's/[\\|&]/\\&/g')$tab|"
+    done <"$job/candidates" >"$job/elsewhere"
+    awk 'FILENAME == ARGV[1] { good[$0]; next } { line = $0; digest = $1; sub(/^[^ ]+ [0-9]+ /, "", line)
+        if (!((digest " " line) in good)) print }' "$job/good" "$job/listing" >"$job/open"
+    [ -s "$job/open" ] || { : >"$job/missing"; return 0; }
+    doubtful | gather_digests >"$job/digests"
+    : >"$job/missing"
+    while read -r digest size path; do
+        settle "$digest" "$path" || printf '%s %s %s\n' "$digest" "$size" "$path" >>"$job/missing"
+    done <"$job/open"
+}
+
+doubtful() { # "DIGEST FILE" of each file that has the right path and size but that nobody vouches for
+    while read -r digest size path; do
+        if grep -Fq -e "$tab$digest $path" "$job/elsewhere"; then continue; fi
+        { printf '%s\n%s\n' "$staging" "$dir"; cat "$job/candidates"; } | while read -r at; do
+            [ "$(size_of "$at/$path")" != "$size" ] || printf '%s %s\n' "$digest" "$at/$path"
+        done
+    done <"$job/open"
+}
+
+settle() { # DIGEST PATH: bring a good copy of one file into the staging folder, if there is one
+    found=$(awk -F "$tab" -v line="$1 $2" '$2 == line { print $1; exit }' "$job/elsewhere")
+    if [ -n "$found" ]; then
+        bring "$found/$2" "$2" && vouch "$1" "$2" && return
+    fi
+    { printf '%s\n%s\n' "$staging" "$dir"; cat "$job/candidates"; } >"$job/places"
+    while read -r at; do
+        grep -Fxq -e "$1$tab$at/$2" "$job/digests" || continue
+        bring "$at/$2" "$2" && vouch "$1" "$2" && return
+    done <"$job/places"
+    if grep -Fq -e "$tab$staging/$2" "$job/digests"; then # whole, but wrong
+        printf '%s\n' "$2" >>"$job/wrong"
+        rm -f -- "$staging/$2"
+    fi
+    return 1
+}
+
+secret() { [ ! -s "$token" ] || base64 -d <"$token"; }
+
+fetch_modelscope() { # FILE...
+    MODELSCOPE_API_TOKEN=$(secret)
+    export MODELSCOPE_API_TOKEN MODELSCOPE_ENDPOINT="$endpoint" MODELSCOPE_CACHE="$job/cache" MODELSCOPE_HOME="$job/cache"
+    # its own limit of an hour a file ends a large one on a slow line
+    export MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT=2592000 MODELSCOPE_DOWNLOAD_INTRA_CLOUD=false
+    "$client/bin/modelscope" download "$id" "$@" --revision "$revision" --local-dir "$staging" \
+        --max-workers "$workers"
+}
+
+fetch_huggingface() { # FILE...
+    HF_TOKEN=$(secret)
+    export HF_TOKEN HF_ENDPOINT="$endpoint" HF_HOME="$job/cache" HF_HUB_DISABLE_UPDATE_CHECK=1
+    # Xet's chunks can neither be counted nor resumed on a mirror
+    export HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1
+    export HF_HUB_DOWNLOAD_TIMEOUT=60 HF_HUB_ETAG_TIMEOUT=30
+    "$client/bin/hf" download "$id" "$@" --revision "$revision" --local-dir "$staging" \
+        --max-workers "$workers" --format quiet
+}
+
+fetch_missing() {
+    # the host's own authorities, which an operator can add to; the clients bring lists of theirs
+    authorities=/etc/ssl/certs/ca-certificates.crt
+    [ ! -f "$authorities" ] || export REQUESTS_CA_BUNDLE="$authorities" SSL_CERT_FILE="$authorities"
+    set --
+    while read -r digest size path; do set -- "$@" "$path"; done <"$job/missing"
+    "fetch_$fetch" "$@"
+}
+
+fetch_all() { # until nothing is missing, as long as every few tries bring something
+    idle=0
+    : >"$job/wrong"
+    while [ -s "$job/missing" ]; do
+        before=$(staged)
+        phase fetch
+        status=0
+        fetch_missing >"$job/client" 2>&1 || status=$?
+        tail -n 30 "$job/client"
+        take_stock
+        [ -s "$job/missing" ] || break
+        [ "$(staged)" -le "$before" ] || idle=-1
+        idle=$((idle + 1))
+        sort "$job/wrong" | uniq -d | grep . && die "wrong bytes: $(head -n 1 "$job/wrong")"
+        if grep -Eq "$hopeless" "$job/client" || [ "$idle" -ge 4 ]; then
+            die "$fetch does not deliver $(head -n 1 "$job/missing" | cut -d' ' -f3-) (exit status $status)"
+        fi
+        phase fetch
+        sleep $((idle * 2 + 1))
+    done
+}
+
+stage_what_is_good() { # so that whoever brings the rest sees what is there in one folder
+    awk 'FILENAME == ARGV[1] { missing[$0]; next } !($0 in missing)' "$job/missing" "$job/listing" |
+        while read -r digest size path; do
+            [ ! -f "$staging/$path" ] || continue
+            bring "$dir/$path" "$path" && vouch "$digest" "$path" || exit 1
+        done || die "cannot write to $staging"
+}
+
+check_shards() { # the index of the weights names no file that is not wanted
+    cut -d' ' -f3- "$job/listing" | grep -E '\.index\.json$' | while read -r index; do
+        file=$staging/$index
+        [ -f "$file" ] || file=$dir/$index
+        folder=
+        case $index in */*) folder=${index%/*}/ ;; esac
+        grep -Eo '"[^"/]+\.(safetensors|bin)"' "$file" | tr -d '"' | sort -u | while read -r shard; do
+            cut -d' ' -f3- "$job/listing" | grep -Fxq -e "$folder$shard" ||
+                die "$index names $shard, which is not among the files"
+        done || exit 1
+    done
+}
+
+place() { # move what is staged into place, then say so in the manifest
+    phase place
+    mkdir -p -- "$dir"
+    cut -d' ' -f3- "$job/listing" | while read -r path; do
+        [ -f "$staging/$path" ] || continue
+        case $path in */*) mkdir -p -- "$dir/${path%/*}" ;; esac
+        mv -f -- "$staging/$path" "$dir/$path" || exit 1
+    done || die "cannot write to $dir"
+    [ ! -f "$dir/$manifest" ] || cut -d' ' -f4- "$dir/$manifest" >"$job/former"
+    while read -r digest size path; do
+        about=$(stat -c '%s %Y' -- "$dir/$path") || exit 1
+        printf '%s %s %s\n' "$digest" "$about" "$path"
+    done <"$job/listing" >"$dir/$manifest.new" || die "cannot read $dir"
+    if ! { sync -f -- "$dir" && mv -f -- "$dir/$manifest.new" "$dir/$manifest" && sync -- "$dir"; }; then
+        die "cannot write to $dir"
+    fi
+    if [ -f "$job/former" ]; then # what an earlier listing had and this one has not
+        cut -d' ' -f3- "$job/listing" | sort >"$job/now"
+        sort "$job/former" | comm -23 - "$job/now" | while read -r path; do rm -f -- "$dir/$path"; done
+    fi
+    rm -rf -- "$staging" "$job/cache"
+}
+
+verify() { # every file in place against its digest; a damaged one is struck from the manifest
+    model_vouched "$dir" >"$job/good"
+    while read -r digest path; do printf '%s %s\n' "$digest" "$dir/$path"; done <"$job/good" |
+        gather_digests >"$job/digests"
+    while read -r digest path; do
+        grep -Fxq -e "$digest$tab$dir/$path" "$job/digests" || printf '%s\n' "$path"
+    done <"$job/good" >"$job/damaged"
+    [ -s "$job/damaged" ] || return 0
+    awk 'FILENAME == ARGV[1] { damaged[$0]; next } { path = $0; sub(/^[^ ]+ [0-9]+ -?[0-9]+ /, "", path)
+        if (!(path in damaged)) print }' "$job/damaged" "$dir/$manifest" >"$dir/$manifest.new"
+    mv -f -- "$dir/$manifest.new" "$dir/$manifest"
+    die "damaged files: $(paste -sd , "$job/damaged" | sed 's/,/, /g')"
+}
+
+main() {
+    exec >"$job/log" 2>&1
+    trap 'printf "%s\n" "$?" >"$job/status"; rm -f -- "${token:-$job/phase}"' EXIT
+    trap 'exit 143' TERM INT HUP
+    [ "$mode" != verify ] || { verify; exit; }
+    take_stock
+    case $mode in
+        prepare) stage_what_is_good; exit ;;
+        finish) [ ! -s "$job/missing" ] || die "wrong bytes: $(head -n 1 "$job/missing" | cut -d' ' -f3-)" ;;
+        fetch) fetch_all ;;
+    esac
+    check_shards || exit 1
+    place
+}
+
+main
