@@ -15,10 +15,12 @@ help:  ## Show this list
 
 setup: $(VENV)/.ready  ## Make the virtual environment from the lock file
 
-demo: setup  ## Take two bare lab hosts to Docker and the NVIDIA Container Toolkit
+demo: setup  ## Take two bare lab hosts to Docker, the NVIDIA Container Toolkit and two models
 	@echo "== Two bare hosts: systemd, sshd and a stand-in for the GPU, in containers on this machine"
 	$(INV) lab.down
 	$(INV) lab.up --hosts 2
+	@echo "== Ask the model hub once which files the models have"
+	$(INV) models --inventory lab --lock
 	@echo "== What would be done (nothing is)"
 	$(INV) plan --inventory lab || [ $$? -eq 2 ]
 	@echo "== Do it"
@@ -57,6 +59,11 @@ lock: setup  ## Resolve the dependencies anew
 	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --strip-extras --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --upgrade \
 	  --output-file requirements.lock pyproject.toml
+	for hub in modelscope huggingface; do \
+	  (cd roles/models && ../../$(BIN)/pip-compile --quiet --strip-extras --generate-hashes \
+	    --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --upgrade \
+	    --output-file requirements-$$hub.txt requirements-$$hub.in); \
+	done
 
 clean:  ## Remove labs, their cache and the virtual environment
 	-[ ! -x $(INV) ] || $(INV) lab.clean

@@ -137,13 +137,20 @@ def apply(
 
     def interrupted() -> None:
         stop.set()
-        watch.note("Stopping: each host ends the role it is at. Ctrl-C again leaves at once.")
+        watch.note(
+            "Stopping: each host ends the role it is at; downloads go on by themselves. "
+            "Ctrl-C again leaves at once."
+        )
 
-    with Carrier() as carrier:
-        for visit in visits:
-            for bulk in visit.seen.shared if visit.seen else ():
-                carrier.offer(visit.host, bulk)
+    carrier = Carrier()
+    for visit in visits:
+        for bulk in visit.seen.shared if visit.seen else ():
+            carrier.offer(visit.host, bulk)
+    try:
         return _pool(due, work, forks, interrupted)
+    finally:
+        for left_over in carrier.close():
+            watch.note(redact(left_over))
 
 
 def audit(visits: Sequence[Visit], forks: int, watch: Watch) -> list[Outcome]:

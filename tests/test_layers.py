@@ -46,7 +46,7 @@ OWNERS: Final = {
     "modelscope": ("serving/hub/",),
     "modelscope_hub": ("serving/hub/",),
 }
-KIND_HELPERS: Final = frozenset({"paths"})
+KIND_HELPERS: Final = frozenset({"model_folders", "paths"})
 
 
 def violations(package: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from provision.cli import namespace
 from provision.inventory.schema import SSH, Proxies
+from provision.inventory.wording import models_in
 from provision.state.role import Role, load_roles
 
 
@@ -76,10 +77,19 @@ def _fields(name: str, fields: dict[str, FieldInfo], text: str = "") -> Iterator
     if text:
         yield text
         yield ""
+    yield from _lines(name, fields)
+
+
+def _lines(name: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+    """Yield a line a field, and below it those of the settings that it is made of."""
     for key, field in fields.items():
-        default = _default(field)
+        below = list(models_in(field.annotation))
+        default = "" if below else _default(field)
         description = " ".join(str(field.description or "").split())
         yield f"- `{name}.{key}`{f' (`{default}`)' if default else ''}: {description}"
+        inner = f"{name}.{key}" if field.annotation in below else f"{name}.{key}.<name>"
+        for model in below:
+            yield from (f"  {line}" for line in _lines(inner, model.model_fields))
 
 
 def _default(field: FieldInfo) -> str:

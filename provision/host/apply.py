@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,10 +15,9 @@ from provision.facts import Facts
 from provision.host.connection import Connection
 from provision.host.look import Look, look, probe, without_note
 from provision.host.steps import Carrier, Runner, Say, StepError
-from provision.inventory.schema import Host
 from provision.secret import redact
 from provision.state.plan import HostPlan, Notice, RolePlan, Step, refuse_unlisted
-from provision.state.resource import Bulk, Resource, State, diff
+from provision.state.resource import Resource, State, diff
 from provision.state.role import Role
 
 
@@ -48,16 +47,6 @@ class Outcome(BaseModel):
     """The traceback behind `error`."""
 
 
-class Swarm(Carrier, Protocol):
-    """Who knows which hosts of a run have which bulk data."""
-
-    def offer(self, host: Host, bulk: Bulk) -> None:
-        """Say that a host has it complete, so that others may copy it from there."""
-
-    def gave_up(self, host: Host) -> None:
-        """Say that a host will fetch nothing more, so that nobody waits for it."""
-
-
 class Orders(NamedTuple):
     """What is to be applied: the roles, the facts and the plan that was shown."""
 
@@ -66,7 +55,7 @@ class Orders(NamedTuple):
     shown: HostPlan
     stopped: Callable[[], bool] = lambda: False
     """Asked before each role, and during detached steps: whether the operator wants to leave."""
-    swarm: Swarm | None = None
+    carrier: Carrier | None = None
     """Who brings bulk data and shares it between the hosts of the run."""
 
 
@@ -82,8 +71,8 @@ def apply_plan(connection: Connection, orders: Orders, say: Say) -> Outcome:
     except Exception as failure:  # noqa: BLE001  one host's surprise must not stop the others
         error, trace = unexpected(failure), traceback.format_exc()
     finally:
-        if orders.swarm:
-            orders.swarm.gave_up(connection.host)
+        if orders.carrier:
+            orders.carrier.gave_up(connection.host)
     if error:
         error = redact(of_host(orders.shown.host, f"{error}{run.still_to_do}"))
     outcome = run.outcome(error, time.monotonic() - started)
@@ -95,8 +84,7 @@ class _Run:
 
     def __init__(self, connection: Connection, orders: Orders, say: Say) -> None:
         self.connection = connection
-        self.runner = Runner(connection, say, orders.stopped, orders.swarm)
-        self.swarm = orders.swarm
+        self.runner = Runner(connection, say, orders.stopped, orders.carrier)
         self.roles = orders.roles
         self.shown = orders.shown
         self.stopped = orders.stopped
@@ -172,14 +160,7 @@ class _Run:
         self.say(f"probe what {now.role} changed", "")
         judged = self._wrong(resources[name] for name in ids)
         self.changed += [(now.role, item.id) for item, wrong in judged if not wrong]
-        self._share(item for item, wrong in judged if not wrong)
         self._refuse(judged)
-
-    def _share(self, resources: Iterable[Resource]) -> None:
-        """Let other hosts copy what is complete now."""
-        for bulk in filter(None, (resource.shares() for resource in resources)):
-            if self.swarm:
-                self.swarm.offer(self.connection.host, bulk)
 
     def _salvage(self, now: RolePlan, seen: Look, error: StepError) -> None:
         """Find out what was changed before a step failed, and take back what is not due for it."""

@@ -138,7 +138,7 @@ _CAUSES: Final = (
 
 def cause_of(output: str) -> Cause | None:
     """Return the first known cause that `output` shows, or None."""
-    for known in (*HUB_CAUSES, *_CAUSES):
+    for known in (*_CAUSES, *HUB_CAUSES):
         match = re.search(known.pattern, output, re.IGNORECASE | re.MULTILINE)
         if match and (known.of is None or known.of.search(output)):
             words = {key: value or "" for key, value in match.groupdict().items()}

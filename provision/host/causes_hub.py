@@ -11,6 +11,11 @@ _NETWORK: Final = (
     "Check the host's network, proxies.hub and the endpoint; or let another host or the controller "
     "download: models.via: peer or push."
 )
+_DNS: Final = "Check the host's DNS, proxies.hub and the endpoint."
+_SPOILT: Final = (
+    "A proxy or a mirror spoils it: run again, or set another endpoint; "
+    "if the model moved on: inv models --upgrade"
+)
 # pip's complaints begin with ERROR or WARNING
 _PIP: Final = re.compile(r"^(?:ERROR|WARNING): ", re.MULTILINE)
 _HUB: Final = re.compile(r"^provision: (?:modelscope|huggingface) does not deliver", re.MULTILINE)
@@ -19,8 +24,13 @@ HUB_CAUSES: Final = (
     Known(
         r"provision: wrong bytes: (?P<file>.*)",
         "{file} came with other bytes than the hub lists",
-        "A proxy or a mirror spoils it: run again, or set another endpoint; "
-        "if the model moved on: inv models --upgrade",
+        _SPOILT,
+    ),
+    Known(
+        r"^error: .*Hash mismatch for (?P<file>.+): expected ",
+        "{file} came with other bytes than the hub lists",
+        _SPOILT,
+        of=_HUB,
     ),
     Known(
         r"provision: damaged files: (?P<files>.*)",
@@ -33,7 +43,7 @@ HUB_CAUSES: Final = (
         "See journalctl -u {unit} there; run again: it goes on where it stopped.",
     ),
     Known(
-        r"provision: (?P<detail>\S+ names \S+), which is not among the files",
+        r"provision: (?P<detail>.+ names .+), which is not among the files",
         "the model lacks a part of its weights: {detail}",
         "Take it back from exclude, or: inv models --upgrade",
     ),
@@ -43,7 +53,7 @@ HUB_CAUSES: Final = (
         "Check the disk and its mount on the host (df -h, mount).",
     ),
     Known(
-        r"\[401\]|^Error: Access denied\. Model '(?P<model>[^']*)'",
+        r"\[401\]",
         "the hub refuses this model without a token that may read it",
         "Accept the model's terms on the hub's page and set models.modelscope.token or "
         "models.huggingface.token: env:NAME",
@@ -56,28 +66,34 @@ HUB_CAUSES: Final = (
         of=_HUB,
     ),
     Known(
-        r"\[404\]|^Error: (?:Model .* not found|Revision not found)",
+        r"\[404\]",
         "the hub no longer has what the lock file lists",
         "Ask it anew: inv models --upgrade",
         of=_HUB,
     ),
     Known(
-        r"\[429\]|429 Too Many Requests",
+        r"\[429\]",
         "the hub wants fewer requests (429)",
         "Run again in some minutes; lower models.workers, or let one host download for all: "
         "models.via: peer",
         of=_HUB,
     ),
     Known(
-        r"\[(?P<status>5\d\d)\]|Server error '(?P<other>5\d\d)",
-        "the hub is out of order ({status}{other})",
+        r"\[(?P<status>5\d\d)\]",
+        "the hub is out of order ({status})",
         "Run again later, or set another endpoint.",
         of=_HUB,
     ),
     Known(
-        r"Failed to resolve '(?P<host>[^']+)'|Name or service not known|name resolution",
+        r"Failed to resolve '(?P<host>[^']+)'",
         "the hub's name cannot be resolved: {host}",
-        "Check the host's DNS, proxies.hub and the endpoint.",
+        _DNS,
+        of=_HUB,
+    ),
+    Known(
+        r"Name or service not known|name resolution|Name does not resolve",
+        "the hub's name cannot be resolved",
+        _DNS,
         of=_HUB,
     ),
     Known(

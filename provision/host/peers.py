@@ -7,7 +7,9 @@ import secrets
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -36,6 +38,9 @@ _AT_ONCE: Final = 16  # hosts from which keys are removed at the same time
 class _PeerError(Exception):
     """The serving host's failure; another may do better."""
 
+    gained = False
+    """Whether bytes came before it: then the same host is worth another try."""
+
 
 @dataclass
 class _Server:
@@ -60,7 +65,7 @@ class Peers:
     def __init__(self) -> None:
         """Prepare a run in which nobody has anything yet."""
         self.run = secrets.token_hex(8)
-        self._seeds = Seeds()
+        self.seeds = Seeds()
         self._lock = threading.Lock()
         self._closed = False
         self._servers: dict[str, _Server] = {}
@@ -74,16 +79,25 @@ class Peers:
 
     def offer(self, host: Host, bulk: Bulk) -> None:
         """Note that a host has the data in full: from now on it serves others."""
-        self._seeds.offer(host, bulk)
+        self.seeds.offer(host, bulk)
 
     def gave_up(self, host: Host) -> None:
         """Note that a host will not have the data: the next one in want becomes the leader."""
-        self._seeds.gave_up(host.name)
+        self.seeds.gave_up(host.name)
+
+    @contextmanager
+    def work_on(self, host: Host) -> Iterator[None]:
+        """Do all of a host's work inside: whatever ends it, nobody goes on waiting for the host."""
+        try:
+            yield
+        finally:
+            self.gave_up(host)
 
     def fetch(self, connection: Connection, transfer: Transfer, listener: Listener) -> bool:
         """Copy the data from a host that has it, as soon as one is free; False: fetch it yourself.
 
-        After False, tell `offer` or `gave_up` at once when that has ended: others wait for it.
+        After False, tell `offer` or `gave_up` at once when that has ended: others wait for it. Call
+        it inside `work_on`, which tells the latter also where an exception ends the host.
         """
         name, bulk = connection.host.name, transfer.bulk
 
@@ -93,7 +107,7 @@ class Peers:
 
         tried: set[str] = set()
         while len(tried) < _MOST_TRIES:
-            seed = self._seeds.take(name, bulk, tried, waiting)
+            seed = self.seeds.take(name, bulk, tried, waiting)
             if seed is None:
                 return False
             try:
@@ -101,14 +115,14 @@ class Peers:
                 key = self._grant(*seed)
                 self._copy(connection, copy_script(seed[0], key.private, bulk), bulk, listener)
             except _PeerError as error:
-                tried.add(seed[0].name)
+                tried.update(() if error.gained else (seed[0].name,))
                 listener.say(f"could not copy from {seed[0].name}", str(error))
             else:
                 self.offer(connection.host, bulk)
                 return True
             finally:
-                self._seeds.release(seed[0].name)
-        self._seeds.lead(name, bulk)
+                self.seeds.release(seed[0].name)
+        self.seeds.lead(name, bulk)
         return False
 
     def close(self) -> list[str]:
@@ -139,15 +153,22 @@ class Peers:
         )
 
     def _copy(self, connection: Connection, script: str, bulk: Bulk, listener: Listener) -> None:
+        seen = set()
+
         def on_line(line: str) -> None:
             heed(listener.stopped, connection.host.name, bulk.folder)
             progress = re.fullmatch(r"progress (\d+) (\d+)", line)
             if progress:
+                seen.add(progress[1])
                 listener.tell(int(progress[1]), int(progress[2]))
 
         timeout = _BRIEF + bulk.size_bytes / _SLOWEST
         result = connection.run(script, timeout=timeout, on_line=on_line)
-        _judge(result, connection.host, bulk.folder)
+        try:
+            _judge(result, connection.host, bulk.folder)
+        except _PeerError as error:
+            error.gained = len(seen) > 1
+            raise
 
     def _grant(self, host: Host, bulk: Bulk) -> _Key:
         """Let the key of this data in on `host`, for reading it and for a day."""
@@ -162,10 +183,10 @@ class Peers:
                 script = grant_script(self.run, key.number, key.public, bulk)
                 done = server.connection.run(script, timeout=_BRIEF)
         except ConnectError as error:
-            self._seeds.lose(host.name)  # for all others too
+            self.seeds.lose(host.name)  # for all others too
             raise _PeerError(error.what) from error
         if done.status != 0:
-            self._seeds.lose(host.name)
+            self.seeds.lose(host.name)
             raise _PeerError(last_line(done.stderr))
         return key
 

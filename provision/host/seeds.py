@@ -23,7 +23,8 @@ def content_of(bulk: Bulk) -> Content:
 class Seeds:
     """The doubling tree: each that has the data serves one other at a time. Thread-safe.
 
-    A bounded pool of threads cannot dead-lock on it. A thread waits here only for a copy or a
+    Who was made leader must say `offer` or `gave_up`, also when an exception ends it: a thread
+    that is idle in its pool looks as one that downloads. A bounded pool cannot dead-lock on it. A thread waits here only for a copy or a
     download that another thread is at, never for a host that still has to get a thread; and it
     holds nothing meanwhile, for a leader that waits for other data has given up its lead. So of
     all threads inside at least one is at work, and whatever it comes to wakes the others.

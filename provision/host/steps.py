@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from provision.errors import ApplyError
 from provision.host.bulk import Listener
 from provision.host.causes import cause_of
 from provision.host.connection import Connection
+from provision.inventory.schema import Host
 from provision.state.plan import Step
-from provision.state.resource import Command, Transfer
+from provision.state.resource import Bulk, Command, Transfer
 from provision.state.shell import framed, literal, nonce
 
 
@@ -45,6 +45,12 @@ class Carrier(Protocol):
     def carry(self, connection: Connection, transfer: Transfer, listener: Listener) -> bool:
         """Bring the data; False where nobody has it, so that the step's script must fetch it."""
 
+    def offer(self, host: Host, bulk: Bulk) -> None:
+        """Say that a host has it complete, so that others may copy it from there."""
+
+    def gave_up(self, host: Host) -> None:
+        """Say that a host will fetch nothing more, so that nobody waits for it."""
+
 
 class Runner(NamedTuple):
     """How commands run on one host."""
@@ -58,14 +64,13 @@ class Runner(NamedTuple):
     def run(self, steps: Sequence[Step]) -> None:
         """Run commands in order until one fails; raise `StepError` for that one."""
         done: list[Step] = []
-        for carried, group in groupby(steps, key=lambda step: step.command.transfer is not None):
-            members = list(group)
-            for part in [[member] for member in members] if carried else [members]:
-                if carried and self._carry(done, part[0]):
-                    done += part
-                    continue
+        for part in _parts(steps):
+            if part[0].command.transfer is None or not self._carry(done, part[0]):
                 self._exec(done, part)
-                done += part
+            done += part
+            offer = part[-1].command.offers
+            if offer and self.carrier:
+                self.carrier.offer(self.connection.host, offer)
 
     def _carry(self, before: Sequence[Step], step: Step) -> bool:
         transfer = step.command.transfer
@@ -104,7 +109,7 @@ class Runner(NamedTuple):
                 command = steps[current[0]].command
                 self.say(command.title, _amount(line) or line.strip())
                 if command.detached and self.stopped():
-                    raise left(command.title)
+                    raise _left([*before, *steps[: current[0] + 1]])
 
         timeout = sum(step.command.timeout for step in steps)
         script = _steps_script(steps, word)
@@ -121,12 +126,29 @@ class Runner(NamedTuple):
                 raise _failed_step([*before, *steps[: index + 1]], status, output)
 
 
-def left(title: str) -> ApplyError:
-    """Return the error of a step that the operator did not wait for."""
-    return ApplyError(
-        "stopped by the operator; it goes on on the host",
-        where=title,
+def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Yield what goes into one exec: all that lies between transfers, and before an offer."""
+    part: list[Step] = []
+    for step in steps:
+        if step.command.transfer:
+            yield from filter(None, [part])
+            yield [step]
+            part = []
+        elif step.command.offers:
+            yield [*part, step]
+            part = []
+        else:
+            part.append(step)
+    yield from filter(None, [part])
+
+
+def _left(steps: Sequence[Step]) -> StepError:
+    """Return the error of a step, the last of `steps`, that the operator did not wait for."""
+    return StepError(
+        "stopped by the operator; it goes on by itself on the host",
+        where=steps[-1].command.title,
         remedy="Run again to watch it to its end.",
+        steps=steps,
     )
 
 

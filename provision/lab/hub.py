@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from provision.errors import LabError, nearest
 from provision.lab.names import ASSETS
 from provision.lab.repository import Repository
 
 PROGRAM = "hubd.py"
+TIMEOUT = 10.0  # seconds
 # The kinds of faults and what each may be told beside `path` and `times`.
 FAULTS: dict[str, set[str]] = {
     "slow": {"rate"},  # bytes a second, of one connection
@@ -101,6 +105,26 @@ class ModelHub:
         """Return the sha that a branch or a tag stands for."""
         return self._store.revision(model, name)
 
+    def down(self) -> None:
+        """Refuse every connection, and hang up on those there are."""
+        (self.folder / "down").touch()
+        self._await(answering=False)
+
+    def up(self) -> None:
+        """Answer again."""
+        (self.folder / "down").unlink(missing_ok=True)
+        self._await(answering=True)
+
+    def _await(self, *, answering: bool) -> None:
+        """Wait until the hub takes connections, or until it does not."""
+        url = urlsplit(self.url)
+        ends = time.monotonic() + TIMEOUT
+        while _takes(url.hostname or "", url.port or 80) is not answering:
+            if time.monotonic() > ends:
+                what = "does not answer" if answering else "still answers"
+                raise LabError(what, where=self.url)
+            time.sleep(0.05)
+
     @property
     def _store(self) -> Repository:
         return Repository(self.folder)
@@ -113,6 +137,14 @@ class ModelHub:
         scratch = self.folder / "faults.json.new"
         scratch.write_text(json.dumps(faults, indent=1))
         scratch.rename(self.folder / "faults.json")
+
+
+def _takes(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.lab.engine import Engine
 from provision.lab.hub import PROGRAM, ModelHub
-from provision.lab.mirror import IMAGE, await_answer
+from provision.lab.mirror import IMAGE
 from provision.lab.names import LABEL, Space, assets, recipe
 
 
@@ -39,16 +39,7 @@ class Hub(ModelHub):
             self.engine("rm", "--force", self.container, check=False)
             self._settle(models)
             self._run(models, version)
-        await_answer(self.engine, self.container, self.address, 80)
-
-    def up(self) -> None:
-        """Let the hub answer again."""
-        self.engine("start", self.container)
-        await_answer(self.engine, self.container, self.address, 80)
-
-    def down(self) -> None:
-        """Let nothing answer at the hub's address."""
-        self.engine("kill", self.container, check=False)
+        self.up()
 
     def _settle(self, models: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

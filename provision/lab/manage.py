@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from provision.lab.engine import Engine, ensure_engine, find_engine, remove_tree
 from provision.lab.host import LabHost, boot, prepare, wait_up
 from provision.lab.hub_container import Hub
 from provision.lab.image import Image, ensure_image
-from provision.lab.inventory import write_files
+from provision.lab.inventory import ROLES, write_files
 from provision.lab.keys import Keys, ensure_keys
 from provision.lab.lab import Lab, hub_address, load
 from provision.lab.machine import ensure_tools
@@ -41,14 +42,18 @@ class Ground:
     models: Path  # what the hub serves
 
 
-def up(
+def up(  # noqa: PLR0913, PLR0917  what a lab can be told
     hosts: int = 2,
     distro: str = "trixie",
     name: str = "lab",
     directory: Path | None = None,
     say: Say = say_on_stderr,
+    roles: Sequence[str] = ROLES,
 ) -> Lab:
-    """Bring a lab up with at least `hosts` hosts; those that run already are kept."""
+    """Bring a lab up with at least `hosts` hosts; those that run already are kept.
+
+    `roles` is what its inventory gives them.
+    """
     if not 1 <= hosts <= MOST_HOSTS:
         raise LabError(f"{hosts} hosts", remedy=f"Ask for 1 to {MOST_HOSTS}.")
     space = Space.of(name, directory or checkout())
@@ -60,7 +65,7 @@ def up(
         lab = _assemble(ground, space, distro, count)
         _boot(lab, say)
         lab.save()
-        write_files(lab)
+        write_files(lab, roles)
     return lab
 
 
@@ -102,7 +107,8 @@ def down(name: str = "lab", directory: Path | None = None) -> None:
     if engine is not None:
         _remove(engine, space)
     remove_tree(space.folder)
-    space.inventory.unlink(missing_ok=True)
+    for file in (space.inventory, space.inventory.with_suffix(".models.lock.json")):
+        file.unlink(missing_ok=True)
 
 
 def clean(directory: Path | None = None, say: Say = say_on_stderr) -> None:

@@ -92,7 +92,17 @@ class Mirror:
 
     def wait(self) -> None:
         """Wait until the mirror answers on its HTTPS port."""
-        await_answer(self.engine, self.container, self.address, 443)
+        ends = time.monotonic() + START_TIMEOUT
+        while True:
+            try:
+                socket.create_connection((self.address, 443), timeout=1).close()
+            except OSError:
+                if time.monotonic() > ends:
+                    said = self.engine("logs", "--tail", "3", self.container, check=False).stderr
+                    raise LabError(f"does not answer: {said}", where=self.container) from None
+                time.sleep(0.05)
+            else:
+                return
 
     def _settle(self, roots: dict[str, Path], keys: Keys) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -113,21 +123,6 @@ class Mirror:
         srv = cache() / "mirror"
         volumes = ("--volume", f"{srv}:/srv:ro", "--volume", f"{self.folder}:/lab")
         self.engine("run", "--detach", *labels, *place, *volumes, IMAGE)
-
-
-def await_answer(engine: Engine, container: str, address: str, port: int) -> None:
-    """Wait until a container's server takes connections."""
-    ends = time.monotonic() + START_TIMEOUT
-    while True:
-        try:
-            socket.create_connection((address, port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > ends:
-                said = engine("logs", "--tail", "3", container, check=False).stderr
-                raise LabError(f"does not answer: {said}", where=container) from None
-            time.sleep(0.05)
-        else:
-            return
 
 
 def ensure_mirror_image(engine: Engine, say: Say) -> None:

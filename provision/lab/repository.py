@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,7 @@ class Repository:
         about = self._read(model) if self._file(model).exists() else _empty()
         parent = about["branches"].get(branch, "")
         before = about["commits"][parent]["files"] if parent else {}
-        paths = sorted(path for path in source.rglob("*") if path.is_file())
-        files = {str(path.relative_to(source)): self._keep(path) for path in paths}
+        files = self._keep_all(source)
         number = len(about["commits"])
         told = json.dumps([model, parent, number, files], sort_keys=True).encode()
         sha = hashlib.sha1(told, usedforsecurity=False).hexdigest()
@@ -74,6 +73,11 @@ class Repository:
         about = self._read(model)
         return str({**about["branches"], **about["tags"]}[name])
 
+    def _keep_all(self, source: Path) -> dict[str, dict[str, Any]]:
+        """Keep the content of a folder's files, and return what listings say of each."""
+        paths = sorted(path for path in source.rglob("*") if path.is_file())
+        return {path.relative_to(source).as_posix(): self._keep(path) for path in paths}
+
     def _keep(self, path: Path) -> dict[str, Any]:
         """Keep a file's content under its sha256, and return what listings say of it."""
         size = path.stat().st_size
@@ -87,7 +91,7 @@ class Repository:
             pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256.hexdigest()}\nsize {size}\n"
             oid = hashlib.sha1(b"blob %d\0" % len(pointer), usedforsecurity=False)
             oid.update(pointer.encode())
-        self._link(path, self.folder / "blobs" / sha256.hexdigest())
+        self._copy(path, self.folder / "blobs" / sha256.hexdigest())
         return {
             "size": size,
             "sha256": sha256.hexdigest(),
@@ -96,16 +100,13 @@ class Repository:
         }
 
     @staticmethod
-    def _link(path: Path, blob: Path) -> None:
-        """Put a file's content in its place: a link where the disk allows, else a copy."""
+    def _copy(path: Path, blob: Path) -> None:
+        """Copy a file's content to its place, whole or not at all."""
         if blob.exists():
             return
         blob.parent.mkdir(parents=True, exist_ok=True)
         scratch = blob.with_suffix(".new")
-        scratch.unlink(missing_ok=True)
-        with path.open("rb") as source, scratch.open("wb") as target:
-            while os.sendfile(target.fileno(), source.fileno(), None, 1 << 30):
-                pass
+        shutil.copyfile(path, scratch)
         scratch.chmod(0o644)
         scratch.rename(blob)
 

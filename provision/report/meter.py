@@ -36,12 +36,17 @@ class Meter:
         (began, first), (ended, last) = self._seen[0], self._seen[-1]
         return (last.done - first.done) / (ended - began) if ended > began else 0
 
+    @property
+    def bytes_per_second(self) -> float:
+        """Return the rate where it is one of bytes."""
+        return self.rate if self._seen and self._seen[-1][1].unit == "bytes" else 0
+
     def __str__(self) -> str:
         if not self._seen:
             return ""
         done, total, unit = self._seen[-1][1]
         if unit == "files":
-            return f"{done} of {total} files"
+            return f"checked {done} of {total} files"
         parts = [f"{human_size(done)} of {human_size(total)}"]
         if self.rate > 0:
             parts.append(f"{human_size(self.rate)}/s")

@@ -28,7 +28,7 @@ def print_models(console: Console, visits: Sequence[Visit]) -> None:
     for host, row in rows:
         state = Text(row["state"], _COLOURS[row["state"]])
         size = human_size(row["size_bytes"]) if row["size_bytes"] else "-"
-        table.add_row(host, row["model"], state, size, row["folder"] or row["note"])
+        table.add_row(host, row["model"], state, size, Text(row["folder"] or row["note"]))
     if rows:
         console.print(table, soft_wrap=True)
     print_errors(console, visits)

@@ -16,6 +16,7 @@ from rich.text import Text
 from provision.host.steps import Amount
 from provision.report.meter import Meter
 from provision.secret import redact
+from provision.state.sizes import human_size
 
 _NEWS: Final = 30  # seconds between lines about one long step where there is no terminal
 _MARGIN = 6  # terminal lines left to what stands above and below the table
@@ -87,6 +88,8 @@ class Progress:
         table.add_column(no_wrap=True, width=5, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         state = f"{ended}/{self._total} hosts" + (f", {failed} failed" if failed else "")
+        rate = sum(d.bytes_per_second for _, d in steps.values() if isinstance(d, Meter))
+        state += f", {human_size(rate)}/s" if rate > 0 else ""
         table.add_row(Text(self._title, "bold"), f"{now - self._started:.0f}s", state)
         room = max(3, self._console.height - _MARGIN)
         for host, (step, detail) in list(steps.items())[:room]:

@@ -179,7 +179,7 @@ def _refuse_overfull(differences: Sequence[Difference]) -> None:
     taken: dict[str, int] = {}
     for resource, actual, changed in differences:
         room = resource.room(actual, changed)
-        if room is None:
+        if room is None or not room.needed_bytes:
             continue
         taken[room.device] = taken.get(room.device, 0) + room.needed_bytes
         if taken[room.device] + SPARE_BYTES > room.free_bytes:

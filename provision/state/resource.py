@@ -84,6 +84,8 @@ class Command(BaseModel):
     """Shell variables that the script finds set; revealed when it runs, and never in an argv."""
     detached: bool = False
     """Goes on on the host when nobody watches: the operator may leave, and the next run joins it."""
+    offers: Bulk | None = None
+    """What other hosts of the run may copy from this one once the step has ended well."""
     transfer: Transfer | None = None
     """Bulk data that is brought instead of running the script; where no peer has it, the script
     runs and fetches it from elsewhere."""

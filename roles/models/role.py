@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, HttpUrl, field_validator
+from pydantic import Field, HttpUrl, ValidationError, field_validator
 
 from provision.errors import RoleError
 from provision.facts import Facts
@@ -180,7 +180,13 @@ class Models(Role):
         cls, wanted: Mapping[str, ModelWish | None]
     ) -> Mapping[str, ModelWish | None]:
         for identity, wish in wanted.items():
-            (wish or ModelWish()).wanted(identity, "modelscope")
+            try:
+                (wish or ModelWish()).wanted(identity, "modelscope")
+            except ValidationError as error:
+                reason = error.errors(include_url=False)[0]["msg"]
+                raise ValueError(
+                    f"the model {identity}: {reason.removeprefix('Value error, ')}"
+                ) from error
         return wanted
 
 

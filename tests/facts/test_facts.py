@@ -31,6 +31,7 @@ SECTIONS: Final = [
     "gpus",
     "docker",
     "engines",
+    "python",
     "toolkit",
 ]  # as the script has them
 SHELLS: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"]}
@@ -381,3 +382,11 @@ def test_an_answer_without_frames_is_an_error(text: str) -> None:
     """A login banner or a restricted shell is not taken for facts."""
     with pytest.raises(FactsError):
         parse_facts(text, "@0123456789abcdef01234567")
+
+
+def test_pythons_are_known_by_name_and_version(sections: Callable[..., str]) -> None:
+    """Two numbers each; what prints anything else, or nothing, is none."""
+    text = "python3 Python 3.8.10\npython3.12 Python 3.12.0rc1\npython3.13 oops\npython3.14 "
+    facts = parse_facts(sections(python=text), "@word")
+    assert facts.pythons == {"python3": "3.8", "python3.12": "3.12"}
+    assert parse_facts(sections(python=""), "@word").pythons == {}

@@ -85,11 +85,31 @@ def steered() -> Steered:
     return Steered()
 
 
-def _apply(steered: Steered, *, stopped: bool = False) -> Outcome:
+class Bearer:
+    """Stands in for a carrier: notes who gave up."""
+
+    def __init__(self) -> None:
+        """Start with nobody."""
+        self.gone: list[str] = []
+
+    def carry(self, *_: object) -> bool:
+        """Bring nothing."""
+        raise NotImplementedError
+
+    def offer(self, *_: object) -> None:
+        """Take nothing."""
+        raise NotImplementedError
+
+    def gave_up(self, host: Host) -> None:
+        """Note it."""
+        self.gone.append(host.name)
+
+
+def _apply(steered: Steered, *, stopped: bool = False, carrier: Bearer | None = None) -> Outcome:
     connection = cast("Connection", steered)
     roles = {"given": Given()}
     shown = look(connection, roles, FACTS).plan("gpu01")
-    orders = Orders(roles, FACTS, shown, lambda: stopped)
+    orders = Orders(roles, FACTS, shown, lambda: stopped, carrier)
     return apply_plan(connection, orders, lambda _step, _line: None)
 
 
@@ -174,3 +194,20 @@ def test_note_of_this_run_is_no_fault_of_the_service(steered: Steered) -> None:
     outcome = _apply(steered)
     assert outcome.error == ""
     assert [row.outcome for row in outcome.rows] == ["changed", "changed", "changed"]
+
+
+@pytest.mark.parametrize("how", ["well", "step fails", "surprise", "stopped"])
+def test_whoever_ends_is_waited_for_by_nobody(steered: Steered, how: str) -> None:
+    """However a host's work ends, the others hear that it will fetch nothing more, and once."""
+
+    def surprise(_: str) -> Result:
+        raise KeyError("surprise")
+
+    if how == "step fails":
+        steered.on_steps = lambda script: steered.do(script, until=0)
+    elif how == "surprise":
+        steered.on_steps = surprise
+    carrier = Bearer()
+    outcome = _apply(steered, stopped=how == "stopped", carrier=carrier)
+    assert (outcome.error == "") is (how == "well")
+    assert carrier.gone == ["gpu01"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,6 +175,90 @@ def test_real_output_has_its_cause_and_remedy(output: str, what: str, remedy: st
 def test_what_is_not_known_has_no_cause(output: str) -> None:
     """An unknown output is shown as it is instead of being guessed at."""
     assert cause_of(output) is None
+
+
+# What ModelScope's client 0.5.1 and our program with huggingface_hub 2.4.0 said to each fault of a
+# hub, each file with the worker's last line.
+HUB_OUTPUTS: Final = Path(__file__).with_name("hub_outputs")
+HUB: Final = {
+    "401": "without a token",
+    "403": "the hub's token may not read this model",
+    "404": "the hub no longer has what the lock file lists",
+    "404-file": "the hub no longer has what the lock file lists",
+    "404-model": "the hub no longer has what the lock file lists",
+    "404-revision": "the hub no longer has what the lock file lists",
+    "429": "the hub wants fewer requests (429)",
+    "429-files-only": "the hub wants fewer requests (429)",
+    "503": "the hub is out of order (503)",
+    "503-files-only": "the hub is out of order (503)",
+    "cut": "breaks off again and again at model.bin",
+    "cut-forever": "breaks off again and again at model.bin",
+    "cut-forever-at-0": "breaks off again and again at model.bin",
+    "gated-no-token": "without a token",
+    "gated-wrong-token": "the hub's token may not read this model",
+    "refused": "the hub cannot be reached",
+    "unreachable": "the hub cannot be reached",
+    "unresolved": "the hub's name cannot be resolved",
+    "wrong-hash": "model.bin came with other bytes than the hub lists",
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HUB_OUTPUTS.glob("*.txt")))
+def test_every_fault_of_a_hub_has_its_cause(name: str) -> None:
+    """What the hubs' clients really say leads to what happened, and to a remedy."""
+    cause = cause_of((HUB_OUTPUTS / f"{name}.txt").read_text(encoding="utf-8"))
+    assert cause
+    assert HUB[name.partition("-")[2]] in cause.what
+    assert cause.remedy
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ("provision: wrong bytes: a b.bin", "a b.bin came with other bytes than the hub lists"),
+        ("provision: damaged files: a, b", "no longer as the hub lists them: a, b"),
+        ("provision: the worker was killed: provision-model-1", "unit provision-model-1"),
+        (
+            "provision: s/x.index.json names w 2.bin, which is not among the files",
+            "lacks a part of its weights: s/x.index.json names w 2.bin",
+        ),
+        ("provision: cannot write to /data/my models", "cannot write to /data/my models"),
+        (
+            (
+                "cp: error writing '/data/x': No space left on device\n"
+                "provision: cannot write to /data"
+            ),
+            "the disk is full",
+        ),
+        (
+            (
+                "Error: No space left on device (os error 28)\n"
+                "provision: modelscope does not deliver model.bin (exit status 1)"
+            ),
+            "the disk is full",
+        ),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.",
+            "the PyPI mirror delivers other files than the pinned ones",
+        ),
+        (
+            "ERROR: No matching distribution found for idna==3.11",
+            "the PyPI mirror has no idna==3.11 for the host's Python",
+        ),
+    ],
+)
+def test_what_the_worker_and_pip_say_has_its_cause(output: str, what: str) -> None:
+    """Names with blanks are whole, and a full disk is told before all that follows from it."""
+    cause = cause_of(output)
+    assert cause
+    assert what in cause.what
+
+
+@pytest.mark.parametrize("words", ["[401]", "[404]", "Connection refused", "timed out", "[503]"])
+def test_only_a_hub_is_blamed_for_a_hub(words: str) -> None:
+    """Such words in the output of anything else say nothing about a hub."""
+    cause = cause_of(f"docker: {words}")
+    assert cause is None or "hub" not in cause.what
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from provision.host.peer_scripts import grant_script, revoke_script, serve_script
+from provision.host.peer_scripts import copy_script, grant_script, revoke_script, serve_script
+from provision.host.peers import Peers
 from provision.host.seeds import Seeds
+from provision.host.ssh_config import config
 from provision.inventory.schema import Host
 from provision.state.resource import Bulk
+from provision.state.shell import literal
 
 SHELLS = [["sh"], ["dash"], ["bash"], ["busybox", "sh"]]
 SCRIPTS = sorted(Path(sys.modules[Seeds.__module__].__file__ or "").parent.glob("peer_*.sh"))
@@ -220,6 +224,26 @@ def test_lines_of_dead_runs_go_with_the_next_grant(keys: Path) -> None:
     assert "01d" not in text
 
 
+def test_the_server_is_known_as_the_controller_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias is resolved here, and the host key that is trusted here is the only one there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config.cache_clear()
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text(
+        "Host gpu01\n  HostName 10.0.0.11\n  Port 2200\n  User me\n"
+    )
+    key = "AAAAC3NzaC1lZDI1NTE5AAAAICMfBScbBHcHewK6eXE6dTNHADBCc5x3B3cFJ45yS0S4"
+    (tmp_path / ".ssh/known_hosts").write_text(f"[10.0.0.11]:2200 ssh-ed25519 {key}\n")
+    script = copy_script(host("gpu01"), b"PRIVATE", BULK)
+    assert "peer_user=me peer_address=10.0.0.11 peer_port=2200 " in script
+    known = literal(f"provision-peer ssh-ed25519 {key}\n".encode())
+    assert f'{known} >"$peer_dir/known"\n' in script
+    assert "peer_copy 0 1 /srv/model/a\npeer_copy 1 2 /srv/model/b\n" in script
+    config.cache_clear()
+
+
 # Who copies from whom
 
 
@@ -357,6 +381,20 @@ def test_a_leader_that_gives_up_hands_over_to_one() -> None:
     assert answers == [None]
 
 
+def test_a_host_that_raises_is_no_leader() -> None:
+    """Whatever ends the work on a host, even with its thread alive, nobody waits for it."""
+    peers = Peers()
+
+    def work() -> None:
+        with peers.work_on(host("gpu01")):
+            assert peers.seeds.take("gpu01", BULK, (), must_wait) is None
+            must_wait("and fails")
+
+    with pytest.raises(MustWaitError):
+        work()
+    assert in_thread(lambda: peers.seeds.take("gpu02", BULK, (), must_wait), stay=True) is None
+
+
 def test_a_leader_whose_thread_died_is_no_leader() -> None:
     """Who asks after it leads; nobody waits for the dead."""
     seeds = Seeds()
@@ -397,3 +435,28 @@ def test_a_wait_that_is_ended_holds_nothing() -> None:
         seeds.take("gpu03", BULK, (), must_wait)
     seeds.release("gpu01")
     assert seeds.take("gpu04", BULK, (), must_wait)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("failures", [0, 3, 40])
+def test_a_bounded_pool_never_hangs(threads: int, failures: int) -> None:
+    """40 hosts on few threads all come to an end, however many leaders fail."""
+    seeds, led, left = Seeds(), [], [True] * failures
+
+    def fetch(number: int) -> str:
+        name = f"gpu{number:02}"
+        taken = seeds.take(name, BULK, (), lambda _why: None)
+        if taken:
+            seeds.offer(host(name), BULK)
+            seeds.release(taken[0].name)
+            return taken[0].name
+        led.append(name)
+        if left and left.pop():
+            seeds.gave_up(name)
+        else:
+            seeds.offer(host(name), BULK)
+        return ""
+
+    with ThreadPoolExecutor(threads) as pool:
+        answers = list(pool.map(fetch, range(40)))
+    assert len(led) == answers.count("") == min(failures + 1, 40)

@@ -9,12 +9,14 @@ import pytest
 from keyboard import inv, inventory
 
 from provision import lab as labs
+from provision.lab.models import TINY_CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from provision.lab import Lab
+    from provision.lab.hub_container import Hub
 
 NAME = os.environ.get("PROVISION_TEST_LAB", "test")  # two sessions at once take two names
 
@@ -23,7 +25,7 @@ NAME = os.environ.get("PROVISION_TEST_LAB", "test")  # two sessions at once take
 def lab() -> Iterator[Lab]:
     """Bring up a lab that is nobody else's, and take it down at the end."""
     labs.down(NAME)
-    yield labs.up(hosts=2, name=NAME)
+    yield labs.up(hosts=2, name=NAME, roles=("base", "docker", "nvidia_container_toolkit"))
     labs.down(NAME)
 
 
@@ -41,6 +43,24 @@ def converged(lab: Lab) -> str:
     answer = inv("provision", "--inventory", lab.inventory, "--host", "gpu02", "--yes")
     assert answer.status == 0, answer.text
     return "gpu02"
+
+
+@pytest.fixture(scope="session")
+def models_lab() -> Iterator[Lab]:
+    """Bring up three hosts of a lab of their own, whose hub no other test spoils."""
+    labs.down(f"{NAME}-models")
+    yield labs.up(hosts=3, name=f"{NAME}-models")
+    labs.down(f"{NAME}-models")
+
+
+@pytest.fixture
+def hub(models_lab: Lab) -> Iterator[Hub]:
+    """Return the hub of that lab, healthy, with an empty log and `master` where it began."""
+    models_lab.hub.heal()
+    models_lab.hub.move(TINY_CHAT, "master", to="v1")
+    models_lab.hub.clear_log()
+    yield models_lab.hub
+    models_lab.hub.heal()
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import copy
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,21 @@ def inv(*words: str | Path, timeout: float = 300, **environment: str) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
+def begin(*words: str | Path) -> subprocess.Popen[str]:
+    """Start `inv` as above, to be killed or waited for by the caller."""
+    argv = [str(INV), *map(str, words)]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(argv, cwd=PROJECT, text=True, **quiet)  # type: ignore[call-overload,no-any-return]
+
+
+def await_that(ready: Callable[[], object], timeout: float = 60) -> None:
+    """Look every tenth of a second until `ready` says yes; fail when it does not."""
+    ends = time.monotonic() + timeout
+    while not ready():
+        assert time.monotonic() < ends, f"still not after {timeout} s"
+        time.sleep(0.1)
+
+
 def inventory(lab: Lab, folder: Path, **hosts: Mapping[str, Any]) -> Path:
     """Write the lab's inventory into `folder` with more settings for some hosts."""
     document = yaml.safe_load(lab.inventory.read_text())
@@ -63,6 +79,29 @@ def inventory(lab: Lab, folder: Path, **hosts: Mapping[str, Any]) -> Path:
         document["hosts"][name] = _merged(document["hosts"][name], settings)
     path = folder / "fleet.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def models_inventory(
+    lab: Lab, folder: Path, hosts: Mapping[str, Mapping[str, Any]], **models: Any
+) -> Path:
+    """Write an inventory of hosts that have nothing but models, and ask the hub for their files.
+
+    A host `gpu01-x` is gpu01 under another name, with settings of its own.
+    """
+    document = yaml.safe_load(lab.inventory.read_text())
+    hubs = {name: {"endpoint": lab.hub.url} for name in ("modelscope", "huggingface")}
+    place = {"cache": str(folder / "cache"), "lock": str(folder / "models.lock.json")}
+    document["vars"]["models"] = _merged({**hubs, **place}, models)
+    document["groups"] = {"lab": {"hosts": list(hosts), "roles": ["models"]}}
+    document["hosts"] = {
+        name: {"ssh": {"address": lab.host(name.partition("-")[0]).address}, "models": settings}
+        for name, settings in hosts.items()
+    }
+    path = folder / "models.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    answer = inv("models", "--lock", "--inventory", path)
+    assert answer.status == 0, answer.text
     return path
 
 

@@ -35,6 +35,7 @@ BIG = 30_000_000  # bytes
 @pytest.fixture
 def hub(lab: Lab) -> Iterator[Hub]:
     """Return the lab's hub, healthy, with an empty log and `master` at its first revision."""
+    lab.hub.up()
     lab.hub.heal()
     lab.hub.move(TINY_CHAT, "master", to="v1")
     lab.hub.clear_log()
@@ -56,8 +57,7 @@ def test_both_clients_download_the_same_model_whole(hub: Hub, tmp_path: Path, mo
     """Every model is on both hubs, and both real clients bring the same files to disk."""
     done = [download(client, hub, model, tmp_path / client) for client in CLIENTS]
     assert [one.status for one in done] == [0, 0], [one.text for one in done]
-    assert done[0].files() == done[1].files()
-    assert "config.json" in done[0].files()
+    assert done[0].files() == done[1].files() != {}
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -223,12 +223,12 @@ def test_the_old_client_keeps_its_own_layout(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_the_hub_can_be_down_and_up_again(hub: Hub, tmp_path: Path) -> None:
-    """With the hub down nothing answers; up again, it serves what it did, moved branches too."""
+    """With the hub down connections are refused; up again, it serves what it did, as moved."""
     sha = hub.move(TINY_CHAT, "master", to="v2")
     hub.down()
     gone = download("hf", hub, TINY_CHAT, tmp_path / "a")
     hub.up()
-    assert gone.status == 1, gone.text
+    assert (gone.status, "Connection refused" in gone.text) == (1, True), gone.text
     assert HfApi(endpoint=hub.url).model_info(TINY_CHAT).sha == sha
 
 

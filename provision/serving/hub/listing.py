@@ -33,6 +33,8 @@ def checked_path(path: str) -> str:
         raise ValueError("it has a control character")
     if "\\" in path:
         raise ValueError("it has a backslash")
+    if path != path.strip():
+        raise ValueError("it begins or ends with a blank")
     if any(part in {"", ".", ".."} for part in parts):
         raise ValueError("it leaves the model's folder or has an empty part")
     if any(part.startswith("-") for part in parts):

@@ -8,19 +8,21 @@ model_run() { # UNIT STAGING TOTAL: start the worker, unless it is at this very 
     model_same=1
     for model_part in settings listing worker; do
         cmp -s "$job/$model_part.new" "$job/$model_part" || model_same=0
-        mv -f -- "$job/$model_part.new" "$job/$model_part"
     done
     if [ "$model_same" = 0 ] || ! systemctl is-active --quiet "$1"; then
-        systemctl stop "$1" 2>/dev/null || :
+        systemctl stop "$1" 2>/dev/null || : # first: a worker must not see another one's listing
         systemctl reset-failed "$1" 2>/dev/null || :
-        rm -f -- "$job/status" "$job/phase"
+        for model_part in settings listing worker; do
+            mv -f -- "$job/$model_part.new" "$job/$model_part"
+        done
+        rm -f -- "$job/status" "$job/phase" "$job/log"
         systemd-run --quiet --collect --unit="$1" --property=Nice=5 --property=TimeoutStopSec=5 \
             /bin/sh "$job/worker" "$job"
     fi
     model_follow "$1" "$2" "$3"
     model_status=$(cat "$job/status" 2>/dev/null || echo 'killed')
     [ "$model_status" != 0 ] || return 0
-    tail -n 40 "$job/log"
+    tail -n 40 "$job/log" 2>/dev/null || :
     [ "$model_status" != killed ] || echo "provision: the worker was killed: $1"
     return 1
 }

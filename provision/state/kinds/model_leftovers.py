@@ -5,12 +5,24 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Final
 
+from provision.state.kinds.model_folders import UNIT_OF_STAGING, staging_of
 from provision.state.kinds.paths import AbsolutePath
 from provision.state.resource import Command, Resource, State
 from provision.state.shell import quote
 from provision.state.sizes import human_size
 
 _LINE: Final = re.compile(r"(\d+) (/.+)")
+# A container that mounts a folder above or below a snapshot uses it too; one that mounts all of the
+# host's files, as monitors do, does not; and the source of a tmpfs is empty.
+_UNWANTED: Final = """
+{ word = $1; sub(/^[a-z]+ /, "") }
+word == "below" && !below { below = $0 }
+word == "keep" { keep[$0] }
+word == "mount" && length($0) > 1 { mount[$0] }
+word == "found" && index($0, below) == 1 && !($0 in keep) {
+    for (path in mount) if (index($0 "/", path "/") == 1 || index(path "/", $0 "/") == 1) next
+    print
+}"""
 
 
 class ModelLeftovers(Resource):
@@ -24,20 +36,21 @@ class ModelLeftovers(Resource):
 
     def probe(self) -> str:
         """List snapshots and broken-off downloads that are not kept and that no container mounts."""
-        kept = [*self.keep, *(_staging(folder) for folder in self.keep)]
-        listed = "\n".join(kept)
+        kept = [*self.keep, *(staging_of(folder) for folder in self.keep)]
+        listed = "\n".join([f"below {self.name}/", *(f"keep {path}" for path in kept)])
         return (
-            f"[ -d {quote(self.name)} ] || exit 1\n"
+            f"[ -d {quote(self.name)} ] || exit 0\n{UNIT_OF_STAGING}\n"
             "{\n"
             f"printf '%s\\n' {quote(listed)}\n"
             "if command -v docker >/dev/null; then docker ps -q 2>/dev/null | xargs -r docker inspect"
-            " -f '{{range .Mounts}}{{println .Source}}{{end}}' 2>/dev/null; fi\n"
-            "echo /\n"
+            " -f '{{range .Mounts}}{{println \"mount\" .Source}}{{end}}' 2>/dev/null; fi\n"
             # GNU find: our manifests only, so that what people put there by hand is never listed
-            f"find {quote(self.name)} -mindepth 4 -maxdepth 4 -name .provision-manifest -printf '%h\\n'\n"
-            f"find {quote(self.name)} -mindepth 3 -maxdepth 3 -type d -name '.*.partial'\n"
-            '} | awk \'!listed && $0 == "/" { listed = 1; next } !listed { keep[$0]; next }'
-            " !($0 in keep)' | while read -r path; do\n"
+            f"find {quote(self.name)} -mindepth 4 -maxdepth 4 -name .provision-manifest -printf 'found %h\\n'\n"
+            f"find {quote(self.name)} -mindepth 3 -maxdepth 3 -type d -name '.*.partial' -printf 'found %p\\n'\n"
+            f"}} | awk '{_UNWANTED}' | while read -r path; do\n"
+            # one that another inventory began may be at work
+            "case $path in */.*.partial)"
+            ' ! systemctl is-active --quiet "$(model_unit_of "$path")" 2>/dev/null || continue ;; esac\n'
             'printf "%s %s\\n" "$(du -s -B1 -- "$path" | cut -f1)" "$path"\ndone'
         )
 
@@ -71,8 +84,3 @@ class ModelLeftovers(Resource):
         if not changed or actual is None:
             return ()
         return (f"removes {human_size(int(actual['(bytes)']))} of models that nothing wants",)
-
-
-def _staging(folder: str) -> str:
-    parent, _, last = folder.rpartition("/")
-    return f"{parent}/.{last}.partial"

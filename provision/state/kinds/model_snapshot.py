@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from provision.secret import Secret
+from provision.state.kinds.model_folders import staging_of, unit_of
 from provision.state.kinds.paths import AbsolutePath
 from provision.state.resource import Bulk, Command, Resource, Room, State, Transfer
 from provision.state.shell import literal, quote
@@ -21,10 +22,8 @@ JOBS: Final = "/var/lib/provision/models"
 _WEEK: Final = 7 * 24 * 3600  # seconds; a worker that gets nothing ends itself much earlier
 _DAY: Final = 24 * 3600  # seconds
 # The worker tries again after anything but what no second try mends, in the clients' words.
-_HOPELESS: Final = (
-    r"\[(401|403|404)\]|^Error: (Access denied|Model .* not found|Revision not found)"
-    r"|No space left on device|CERTIFICATE_VERIFY_FAILED"
-)
+_HOPELESS: Final = r"\[(401|403|404)\]|No space left on device|CERTIFICATE_VERIFY_FAILED"
+_PATIENCE: Final = 60  # seconds without a byte, or one round of the client's own tries if longer
 
 
 class ModelFile(BaseModel):
@@ -79,8 +78,8 @@ class ModelSnapshot(Resource):
     def probe(self) -> str:
         """Ask for what the manifest vouches for, what is missing, and the room on the disk."""
         org, name = self.model.split("/")
-        places = [self.folder, self._staging, org, name, "\n".join(self.look_in)]
-        arguments = [self._content, self._unit, *places]
+        places = [self.folder, staging_of(self.folder), org, name, "\n".join(self.look_in)]
+        arguments = [self._content, unit_of(self.folder), *places]
         wanted = "\n".join(f"{file.size} {file.path}" for file in self.files)
         return (
             f"{_text('model_probe.sh')}\n"
@@ -90,6 +89,11 @@ class ModelSnapshot(Resource):
     def actual(self, output: str) -> State | None:
         """Parse it; keys in brackets are judged but not shown."""
         said = dict(line.partition(" ")[::2] for line in output.splitlines() if line)
+        lacking = {"content"} - said.keys()
+        if said.get("content") != self._content:
+            lacking = {"content", "missing", "room", "free", "device"} - said.keys()
+        if lacking:
+            raise ValueError(f"the answer lacks {min(lacking)}")
         if said["content"] == self._content:  # the probe looks no further
             return {"(content)": self._content}
         listed, _, intact = said.get("manifest", "0 0").partition(" ")
@@ -111,10 +115,12 @@ class ModelSnapshot(Resource):
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Let the worker take stock, fetch, check and place, by the way that was chosen."""
         del actual, changed
+        finish = self._job("check", "finish")
         if self.push:
-            return [self._prepare(), self._bring("push"), self._job("check", "finish")]
+            return [self._prepare(), self._bring("push"), finish]
         if self.peers:
-            return [self._prepare(), self._bring("peer"), self._job("check", "finish")]
+            offer = finish.model_copy(update={"offers": self.shares()})
+            return [self._prepare(), self._bring("peer"), offer]
         return [self._job("download", "fetch")]
 
     def is_there(self, actual: State | None) -> bool:
@@ -159,16 +165,6 @@ class ModelSnapshot(Resource):
     def _size(self) -> int:
         return sum(file.size for file in self.files)
 
-    @property
-    def _unit(self) -> str:
-        return f"provision-model-{hashlib.sha256(self.folder.encode()).hexdigest()[:12]}"
-
-    @property
-    def _staging(self) -> str:
-        """The hidden folder beside the final one: a rename on the same disk ends the work."""
-        parent, _, last = self.folder.rpartition("/")
-        return f"{parent}/.{last}.partial"
-
     def _bulk(self, folder: str) -> Bulk:
         return Bulk(
             key=self.name,
@@ -181,7 +177,7 @@ class ModelSnapshot(Resource):
 
     def _bring(self, way: Literal["push", "peer"]) -> Command:
         """Bring the files into the staging folder; the script downloads where no peer has them."""
-        transfer = Transfer(way=way, bulk=self._bulk(self._staging), origin=self.push)
+        transfer = Transfer(way=way, bulk=self._bulk(staging_of(self.folder)), origin=self.push)
         if way == "peer":
             return self._job("download", "fetch").model_copy(update={"transfer": transfer})
         return Command(title=f"push {self.name}", script="", transfer=transfer, timeout=_WEEK)
@@ -189,21 +185,21 @@ class ModelSnapshot(Resource):
     def _job(self, verb: str, mode: Literal["prepare", "finish", "fetch", "verify"]) -> Command:
         """Return the command that starts the worker, or joins it, and follows it to its end."""
         listing = "".join(f"{file.digest} {file.size} {file.path}\n" for file in self.files)
-        worker = f"{_text('model_probe.sh')}\n{_text('model_worker.sh')}\n"
+        worker = f"{_text('model_probe.sh')}\n{_fetcher()}\n{_text('model_worker.sh')}\n"
         parts = {"settings": self._settings(mode), "listing": listing, "worker": worker}
         token = self.client.token if self.client and mode == "fetch" else None
         script = [
             _text("model_job.sh"),
-            f"job={JOBS}/{self._unit}",
+            f"job={JOBS}/{unit_of(self.folder)}",
             'mkdir -p -- "$job"',
             *(f'{literal(text.encode())} >"$job/{name}.new"' for name, text in parts.items()),
             'model_secret "${provision_token:-}"' if token else "",
-            f"model_run {self._unit} {quote(self._staging)} {self._size}",
+            f"model_run {unit_of(self.folder)} {quote(staging_of(self.folder))} {self._size}",
         ]
         return Command(
             title=f"{verb} {self.name}",
             script="\n".join(filter(None, script)),
-            shown=f"{self._unit}: {mode} {self.name} into {self.folder}",
+            shown=f"{unit_of(self.folder)}: {mode} {self.name} into {self.folder}",
             timeout=_WEEK if mode == "fetch" else _DAY,
             secrets=(("provision_token", token),) if token else (),
             detached=True,
@@ -214,7 +210,7 @@ class ModelSnapshot(Resource):
         values = {
             "mode": mode,
             "dir": self.folder,
-            "staging": self._staging,
+            "staging": staging_of(self.folder),
             "org": org,
             "name": name,
             "bases": "\n".join(self.look_in),
@@ -230,11 +226,20 @@ class ModelSnapshot(Resource):
                 "revision": client.revision,
                 "endpoint": client.endpoint,
                 "workers": str(client.workers),
-                "token": f"/run/provision/{self._unit}.token",
+                "patience": str(_PATIENCE),
+                "token": f"/run/provision/{unit_of(self.folder)}.token" if client.token else "",
             }
             lines += [f"{key}={quote(value)}" for key, value in fetch.items()]
             lines += [f"export {key}={quote(text)}" for key, text in client.environment.items()]
         return "".join(f"{line}\n" for line in lines)
+
+
+@cache
+def _fetcher() -> str:
+    """Return a function of sh that prints the Python program which asks Hugging Face."""
+    program = files("provision.state.kinds").joinpath("assets/fetch_huggingface.py")
+    text = program.read_text(encoding="utf-8")
+    return f"fetcher() {{ cat <<'END_OF_FETCHER'\n{text}END_OF_FETCHER\n}}"
 
 
 @cache

@@ -2,7 +2,8 @@
 # What is there is kept, linked or adopted after a check; the rest is fetched; everything is checked
 # against its digest; the manifest is written last. Runs as `sh worker JOB`, where JOB/settings sets:
 #   mode (prepare, fetch, finish or verify), dir, staging, org, name, bases, hopeless, and for fetch:
-#   fetch (modelscope or huggingface), client, id, revision, endpoint, workers, token
+#   fetch (modelscope or huggingface), client, id, revision, endpoint, workers, token,
+#   patience (seconds without a byte)
 
 set -u
 umask 022
@@ -10,7 +11,7 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 job=$1
 # shellcheck disable=SC1091,SC2154
 . "$job/settings"
-manifest=.provision-manifest
+manifest=.provision-manifest copy=.provision-copy
 tab=$(printf '\t')
 
 die() { # TEXT
@@ -37,8 +38,8 @@ gather_digests() { # stdin: "DIGEST PATH" of files; stdout: "DIGEST<tab>PATH" as
         esac
     done
     sort -u "$job/hashing" >"$job/hashing.new" && mv -f "$job/hashing.new" "$job/hashing"
-    phase "check $(wc -l <"$job/hashing")"
     : >"$job/hashed"
+    phase "check $(wc -l <"$job/hashing")"
     # sha256sum puts a backslash before a name that it had to escape: those are not ours
     xargs -r -d '\n' -P 4 -n 1 sha256sum -- <"$job/hashing" >>"$job/hashed"
     sed -n "s/^\([0-9a-f]\{64\}\)  \(.*\)/sha256:\1$tab\2/p" "$job/hashed"
@@ -46,11 +47,11 @@ gather_digests() { # stdin: "DIGEST PATH" of files; stdout: "DIGEST<tab>PATH" as
 
 bring() { # SOURCE PATH: the same file in the staging folder, without a copy where the disk is one
     target=$staging/$2
-    mkdir -p -- "${target%/*}" || return
+    [ -d "${target%/*}" ] || mkdir -p -- "${target%/*}" || return
     [ ! "$1" -ef "$target" ] || return 0
-    rm -f -- "$target"
-    ln -L -- "$1" "$target" 2>/dev/null && return
-    cp -L --reflink=auto --preserve=timestamps -- "$1" "$target.copy" && mv -f -- "$target.copy" "$target"
+    rm -f -- "$target" "$staging/$copy" # a copy onto what was linked would change the original
+    ln -LT -- "$1" "$target" 2>/dev/null && return
+    cp -L --reflink=auto --preserve=timestamps -- "$1" "$staging/$copy" && mv -fT -- "$staging/$copy" "$target"
 }
 
 vouch() { # DIGEST PATH: write down that the staged file was checked
@@ -59,41 +60,58 @@ vouch() { # DIGEST PATH: write down that the staged file was checked
 
 take_stock() { # write JOB/missing: what is neither in place nor, checked, in the staging folder
     mkdir -p -- "$staging" || die "cannot write to $staging"
-    { model_vouched "$dir"; model_vouched "$staging"; } >"$job/good"
-    printf '%s\n' "$bases" | model_candidates "$dir" "$org" "$name" >"$job/candidates"
-    while read -r at; do
-        model_vouched "$at" | sed "s|^|$(printf %s "$at" | sed 's/[\\|&]/\\&/g')$tab|"
-    done <"$job/candidates" >"$job/elsewhere"
+    model_vouched "$staging" >"$job/staged"
+    { model_vouched "$dir"; cat "$job/staged"; } >"$job/good"
+    look_elsewhere
     awk 'FILENAME == ARGV[1] { good[$0]; next } { line = $0; digest = $1; sub(/^[^ ]+ [0-9]+ /, "", line)
-        if (!((digest " " line) in good)) print }' "$job/good" "$job/listing" >"$job/open"
-    [ -s "$job/open" ] || { : >"$job/missing"; return 0; }
+        if (!((digest " " line) in good)) print }' "$job/good" "$job/listing" >"$job/open" ||
+        die "cannot write to $job"
+    : >"$job/missing" || die "cannot write to $job"
+    [ -s "$job/open" ] || return 0
     doubtful | gather_digests >"$job/digests"
-    : >"$job/missing"
     while read -r digest size path; do
-        settle "$digest" "$path" || printf '%s %s %s\n' "$digest" "$size" "$path" >>"$job/missing"
+        settle "$digest" "$path" "$size" || printf '%s %s %s\n' "$digest" "$size" "$path" >>"$job/missing" ||
+            die "cannot write to $job"
     done <"$job/open"
+}
+
+look_elsewhere() { # write JOB/places, where a file may lie, and JOB/elsewhere, what manifests there vouch for
+    printf '%s\n' "$staging" >"$job/places"
+    if [ -f "$job/elsewhere" ]; then # the first look was enough: only the staging folder grows
+        : >"$job/elsewhere"
+        return
+    fi
+    printf '%s\n' "$dir" >>"$job/places"
+    printf '%s\n' "$bases" | model_candidates "$dir" "$org" "$name" >>"$job/places"
+    tail -n +2 "$job/places" | while read -r at; do
+        model_vouched "$at" | sed "s|^|$(printf %s "$at" | sed 's/[\\|&]/\\&/g')$tab|"
+    done >"$job/elsewhere"
 }
 
 doubtful() { # "DIGEST FILE" of each file that has the right path and size but that nobody vouches for
+    # what a manifest vouches for as something else need not be read
+    awk -F "$tab" '{ path = $2; sub(/^[^ ]+ /, "", path); print $1 "/" path }' "$job/elsewhere" >"$job/known"
     while read -r digest size path; do
-        if grep -Fq -e "$tab$digest $path" "$job/elsewhere"; then continue; fi
-        { printf '%s\n%s\n' "$staging" "$dir"; cat "$job/candidates"; } | while read -r at; do
-            [ "$(size_of "$at/$path")" != "$size" ] || printf '%s %s\n' "$digest" "$at/$path"
-        done
+        if [ -s "$job/elsewhere" ] && grep -Fq -e "$tab$digest $path" "$job/elsewhere"; then continue; fi
+        while read -r at; do
+            [ -f "$at/$path" ] && [ "$(size_of "$at/$path")" = "$size" ] || continue
+            grep -Fxq -e "$at/$path" "$job/known" || printf '%s %s\n' "$digest" "$at/$path"
+        done <"$job/places"
     done <"$job/open"
 }
 
-settle() { # DIGEST PATH: bring a good copy of one file into the staging folder, if there is one
-    found=$(awk -F "$tab" -v line="$1 $2" '$2 == line { print $1; exit }' "$job/elsewhere")
+settle() { # DIGEST PATH SIZE: bring a good copy of one file into the staging folder, if there is one
+    found=
+    [ ! -s "$job/elsewhere" ] ||
+        found=$(awk -F "$tab" -v line="$1 $2" '$2 == line { print $1; exit }' "$job/elsewhere")
     if [ -n "$found" ]; then
         bring "$found/$2" "$2" && vouch "$1" "$2" && return
     fi
-    { printf '%s\n%s\n' "$staging" "$dir"; cat "$job/candidates"; } >"$job/places"
     while read -r at; do
-        grep -Fxq -e "$1$tab$at/$2" "$job/digests" || continue
+        [ -f "$at/$2" ] && grep -Fxq -e "$1$tab$at/$2" "$job/digests" || continue
         bring "$at/$2" "$2" && vouch "$1" "$2" && return
     done <"$job/places"
-    if grep -Fq -e "$tab$staging/$2" "$job/digests"; then # whole, but wrong
+    if [ -f "$staging/$2" ] && [ "$(size_of "$staging/$2")" = "$3" ]; then # whole, but wrong
         printf '%s\n' "$2" >>"$job/wrong"
         rm -f -- "$staging/$2"
     fi
@@ -117,8 +135,8 @@ fetch_huggingface() { # FILE...
     # Xet's chunks can neither be counted nor resumed on a mirror
     export HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1
     export HF_HUB_DOWNLOAD_TIMEOUT=60 HF_HUB_ETAG_TIMEOUT=30
-    "$client/bin/hf" download "$id" "$@" --revision "$revision" --local-dir "$staging" \
-        --max-workers "$workers" --format quiet
+    fetcher >"$job/fetch.py"
+    "$client/bin/python" "$job/fetch.py" "$id" "$revision" "$staging" "$workers" "$@"
 }
 
 fetch_missing() {
@@ -130,8 +148,9 @@ fetch_missing() {
     "fetch_$fetch" "$@"
 }
 
-fetch_all() { # until nothing is missing, as long as every few tries bring something
-    idle=0
+fetch_all() { # until nothing is missing, or nothing came for as long as our patience lasts
+    news=$(date +%s)
+    try=0
     : >"$job/wrong"
     while [ -s "$job/missing" ]; do
         before=$(staged)
@@ -141,21 +160,29 @@ fetch_all() { # until nothing is missing, as long as every few tries bring somet
         tail -n 30 "$job/client"
         take_stock
         [ -s "$job/missing" ] || break
-        [ "$(staged)" -le "$before" ] || idle=-1
-        idle=$((idle + 1))
-        sort "$job/wrong" | uniq -d | grep . && die "wrong bytes: $(head -n 1 "$job/wrong")"
-        if grep -Eq "$hopeless" "$job/client" || [ "$idle" -ge 4 ]; then
+        now=$(date +%s)
+        [ "$(staged)" -le "$before" ] || { news=$now; try=0; }
+        again=$(sort "$job/wrong" | uniq -d | head -n 1)
+        [ -z "$again" ] || die "wrong bytes: $again"
+        if grep -Eq "$hopeless" "$job/client" || [ $((now - news)) -ge "$patience" ]; then
             die "$fetch does not deliver $(head -n 1 "$job/missing" | cut -d' ' -f3-) (exit status $status)"
         fi
         phase fetch
-        sleep $((idle * 2 + 1))
+        try=$((try + 1))
+        sleep $((try < 10 ? try : 10))
     done
 }
 
+staged_lines() { # the lines of JOB/listing whose files are staged and checked
+    model_vouched "$staging" >"$job/checked"
+    awk 'FILENAME == ARGV[1] { good[$0]; next } { line = $0; digest = $1; sub(/^[^ ]+ [0-9]+ /, "", line)
+        if ((digest " " line) in good) print }' "$job/checked" "$job/listing"
+}
+
 stage_what_is_good() { # so that whoever brings the rest sees what is there in one folder
-    awk 'FILENAME == ARGV[1] { missing[$0]; next } !($0 in missing)' "$job/missing" "$job/listing" |
+    staged_lines >"$job/staged"
+    awk 'FILENAME != ARGV[3] { skip[$0]; next } !($0 in skip)' "$job/missing" "$job/staged" "$job/listing" |
         while read -r digest size path; do
-            [ ! -f "$staging/$path" ] || continue
             bring "$dir/$path" "$path" && vouch "$digest" "$path" || exit 1
         done || die "cannot write to $staging"
 }
@@ -166,26 +193,34 @@ check_shards() { # the index of the weights names no file that is not wanted
         [ -f "$file" ] || file=$dir/$index
         folder=
         case $index in */*) folder=${index%/*}/ ;; esac
-        grep -Eo '"[^"/]+\.(safetensors|bin)"' "$file" | tr -d '"' | sort -u | while read -r shard; do
-            cut -d' ' -f3- "$job/listing" | grep -Fxq -e "$folder$shard" ||
-                die "$index names $shard, which is not among the files"
-        done || exit 1
+        grep -Eo '"[^"/]+\.(safetensors|bin)"' "$file" | tr -d '"' | sort -u |
+            awk -v folder="$folder" '{ print folder $0 }' >"$job/shards"
+        cut -d' ' -f3- "$job/listing" | sort | comm -13 - "$job/shards" >"$job/lacking"
+        # an index without any of its shards is that of another format, which was excluded
+        if [ ! -s "$job/lacking" ] || cmp -s "$job/lacking" "$job/shards"; then continue; fi
+        lacking=$(head -n 1 "$job/lacking")
+        die "$index names ${lacking#"$folder"}, which is not among the files"
     done
 }
 
 place() { # move what is staged into place, then say so in the manifest
     phase place
-    mkdir -p -- "$dir"
-    cut -d' ' -f3- "$job/listing" | while read -r path; do
-        [ -f "$staging/$path" ] || continue
-        case $path in */*) mkdir -p -- "$dir/${path%/*}" ;; esac
-        mv -f -- "$staging/$path" "$dir/$path" || exit 1
+    rm -f -- "$job/former"
+    staged_lines >"$job/staged" || die "cannot write to $job"
+    mkdir -p -- "$dir" || die "cannot write to $dir"
+    cut -d' ' -f3- "$job/staged" | while read -r path; do
+        at=$dir/$path
+        [ -d "${at%/*}" ] || mkdir -p -- "${at%/*}" || exit 1
+        [ ! "$staging/$path" -ef "$dir/$path" ] || continue # two names of one file: mv refuses those
+        mv -fT -- "$staging/$path" "$dir/$path" || exit 1 # -T: not into a folder of that name
     done || die "cannot write to $dir"
     [ ! -f "$dir/$manifest" ] || cut -d' ' -f4- "$dir/$manifest" >"$job/former"
-    while read -r digest size path; do
-        about=$(stat -c '%s %Y' -- "$dir/$path") || exit 1
-        printf '%s %s %s\n' "$digest" "$about" "$path"
-    done <"$job/listing" >"$dir/$manifest.new" || die "cannot read $dir"
+    (
+        while read -r digest size path; do
+            about=$(stat -c '%s %Y' -- "$dir/$path") || exit 1
+            printf '%s %s %s\n' "$digest" "$about" "$path" || exit 1
+        done <"$job/listing" >"$dir/$manifest.new"
+    ) || die "cannot write to $dir"
     if ! { sync -f -- "$dir" && mv -f -- "$dir/$manifest.new" "$dir/$manifest" && sync -- "$dir"; }; then
         die "cannot write to $dir"
     fi
@@ -202,7 +237,7 @@ verify() { # every file in place against its digest; a damaged one is struck fro
         gather_digests >"$job/digests"
     while read -r digest path; do
         grep -Fxq -e "$digest$tab$dir/$path" "$job/digests" || printf '%s\n' "$path"
-    done <"$job/good" >"$job/damaged"
+    done <"$job/good" >"$job/damaged" || die "cannot write to $job"
     [ -s "$job/damaged" ] || return 0
     awk 'FILENAME == ARGV[1] { damaged[$0]; next } { path = $0; sub(/^[^ ]+ [0-9]+ -?[0-9]+ /, "", path)
         if (!(path in damaged)) print }' "$job/damaged" "$dir/$manifest" >"$dir/$manifest.new"
@@ -214,6 +249,7 @@ main() {
     exec >"$job/log" 2>&1
     trap 'printf "%s\n" "$?" >"$job/status"; rm -f -- "${token:-$job/phase}"' EXIT
     trap 'exit 143' TERM INT HUP
+    rm -f -- "$job/elsewhere" "$job/former" # of an earlier run
     [ "$mode" != verify ] || { verify; exit; }
     take_stock
     case $mode in

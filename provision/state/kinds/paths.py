@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from provision.state.resource import Command
 from provision.state.shell import literal, quote
@@ -17,16 +17,19 @@ SHOWN_BYTES: Final = 65536
 OctalMode = Annotated[str, StringConstraints(pattern=r"^[0-7]{4}$")]
 
 
-def _plain(path: str) -> str:
+_ABSOLUTE: Final = r"^(?:/[^/\x00-\x1f\x7f]+)+$"
+
+
+def _absolute(path: str) -> str:
+    if not re.fullmatch(_ABSOLUTE, path):
+        raise ValueError("expected an absolute path without a slash at its end")
     if {".", ".."} & set(path.split("/")):
         raise ValueError("expected a path without . and ..")
     return path
 
 
 AbsolutePath = Annotated[
-    str,
-    StringConstraints(pattern=r"^(?:/[^/\x00-\x1f\x7f]+)+$"),
-    AfterValidator(_plain),
+    str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})
 ]
 """An absolute path of a host, without a slash at its end."""
 _FIELDS: Final = 5

@@ -84,7 +84,8 @@ class PythonVenv(Resource):
         """Say how much is installed, from where."""
         del actual, changed
         count = sum("==" in line for line in self.requirements.splitlines())
-        return f"{count} pinned packages from {self.index_url}"
+        noun = "package" if count == 1 else "packages"
+        return f"{count} pinned {noun} from {self.index_url}"
 
     @property
     def _digest(self) -> str:

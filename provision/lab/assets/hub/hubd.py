@@ -3,7 +3,8 @@
 
 The folder holds `models/<owner>/<name>.json` (written by `provision/lab/repository.py`),
 `blobs/<sha256>`, `faults.json`, and what this program writes: `access.log`, `faults-used.json`.
-Blobs that several hubs share may lie in other folders (`--blobs`).
+While it holds a file `down`, every connection is refused. Blobs that several hubs share may
+lie in other folders (`--blobs`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
 # Both lie beside this program, wherever it is copied to; mypy checks them by themselves.
@@ -38,6 +41,7 @@ from routes import (  # type: ignore[import-not-found]
 )
 
 CHUNK = 1 << 20  # bytes
+TICK = 0.05  # seconds between two looks at whether to be down
 TCP_INFO_ACKED = slice(120, 128)  # tcpi_bytes_acked in Linux's struct tcp_info
 # Where a hub's models begin; what begins nowhere else may be a file of Hugging Face's.
 PREFIXES = {
@@ -244,6 +248,31 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, Handler)
+        self.connections: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember a connection for as long as it lasts."""
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that ends."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def serve_while(self, wanted: Callable[[], bool]) -> None:
+        """Serve for as long as wanted, then refuse connections and hang up on those there are."""
+        threading.Thread(target=self.serve_forever, args=(TICK,), daemon=True).start()
+        while wanted():
+            time.sleep(TICK)
+        self.shutdown()
+        self.server_close()
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, *_: object) -> None:
         """Let a client that goes away go."""
 
@@ -257,9 +286,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args()
     Handler.hub = Hub(given.folder, given.blobs)
-    server = Server((given.host, given.port), Handler)
-    print(server.server_address[1], flush=True)  # noqa: T201  port 0 means any: whoever asked needs it
-    server.serve_forever()
+    address, down = (given.host, given.port), given.folder / "down"
+    while True:
+        server = Server(address)
+        address = server.server_address[:2]
+        print(address[1], flush=True)  # noqa: T201  port 0 means any: whoever asked needs it
+        server.serve_while(lambda: not down.exists())
+        while down.exists():
+            time.sleep(TICK)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def about(model: Json, name: str) -> Json:
 def _revisions(model: Json) -> Json:
     def named(refs: dict[str, str]) -> list[Json]:
         return [
-            {"Revision": name, "CreatedAt": model["commits"][sha]["time"], "CommitId": sha}
+            {"Revision": name, "CreatedAt": model["commits"][sha]["time"]}
             for name, sha in refs.items()
         ]
 
@@ -180,26 +180,23 @@ class HuggingFace:
         """Answer one route of one model."""
         kind, _, rest = route.partition("/")
         if kind in {"", "revision"}:
-            sha = commit_of(model, rest or "main", "main")
+            sha = commit_of(model, unquote(rest) or "main", "main")
             return json_reply(_info(model, name, sha, blobs=query.get("blobs") is not None))
         if kind == "refs":
             return json_reply(_refs(model))
         revision, _, root = rest.partition("/")
         sha = commit_of(model, unquote(revision), "main")
-        commit, headers = model["commits"][sha], {"X-Repo-Commit": sha}
         if kind == "commits":
-            return json_reply([_hf_commit(sha, commit)])
-        expand = str(query.get("expand") or sent.get("expand") or "").lower() == "true"
-        if kind == "paths-info":
-            entries = entries_of(commit, "", recursive=True)
-            entries = {path: entries[path] for path in sent.get("paths", []) if path in entries}
-        elif kind == "tree":
-            deep = query.get("recursive", "").lower() in {"true", "1"}
-            entries = entries_of(commit, root, recursive=deep)
-            if not entries and root:
-                raise Refusal(404, "file", headers)
-        else:
+            return json_reply([_hf_commit(sha, model["commits"][sha])])
+        if kind not in {"tree", "paths-info"}:
             raise Refusal(404, "route")
+        deep = kind == "paths-info" or query.get("recursive", "").lower() in {"true", "1"}
+        entries = entries_of(model["commits"][sha], root, recursive=deep)
+        if kind == "paths-info":
+            entries = {path: entries[path] for path in sent.get("paths", []) if path in entries}
+        elif root and not entries:
+            raise Refusal(404, "file", {"X-Repo-Commit": sha})
+        expand = str(query.get("expand") or sent.get("expand") or "").lower() == "true"
         return json_reply([_leaf(model, *entry, expand=expand) for entry in entries.items()])
 
 

@@ -1,0 +1,208 @@
+"""How steps run: in few execs, with secrets in the shell only, and told as they go on."""
+
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from provision.errors import ApplyError
+from provision.host.bulk import Listener
+from provision.host.connection import Connection, Result
+from provision.host.steps import Amount, Runner, StepError
+from provision.inventory.schema import Host
+from provision.secret import Secret
+from provision.state.plan import HostPlan, RolePlan, Step
+from provision.state.resource import Bulk, Command, Transfer
+
+BULK = Bulk(key="m@1", folder="/data/m", files=(("a", 3),))
+PEER = Transfer(way="peer", bulk=BULK)
+
+
+@dataclass
+class Local:
+    """Stands in for a connection: runs scripts by this machine's sh."""
+
+    host: Host = field(default_factory=lambda: Host(name="gpu01"))
+    scripts: list[str] = field(default_factory=list)
+
+    def run(self, script: str, *, on_line: Callable[[str], None], **_: Any) -> Result:
+        """Run a script, and say its lines."""
+        self.scripts.append(script)
+        done = subprocess.run(
+            ["sh", "-s"], input=script, capture_output=True, text=True, check=False
+        )
+        for line in done.stdout.splitlines():
+            on_line(line)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass
+class Bearer:
+    """Stands in for a carrier: brings data, has none, or fails; and notes what it is told."""
+
+    has: bool = True
+    error: ApplyError | None = None
+    told: list[str] = field(default_factory=list)
+
+    def carry(self, connection: Connection, transfer: Transfer, listener: Listener) -> bool:
+        """Do as told."""
+        del connection
+        self.told.append(f"carry {transfer.way}")
+        listener.say("copy from gpu02", "")
+        listener.tell(1, 3)
+        if self.error:
+            raise self.error
+        return self.has
+
+    def offer(self, host: Host, bulk: Bulk) -> None:
+        """Note it."""
+        self.told.append(f"offer {host.name} {bulk.key}")
+
+    def gave_up(self, host: Host) -> None:
+        """Note it."""
+        self.told.append(f"gave up {host.name}")
+
+
+Said = list[tuple[str, str | Amount]]
+
+
+def _run(
+    *commands: Command, stopped: bool = False, carrier: Bearer | None = None
+) -> tuple[Local, Said]:
+    local, said = Local(), cast("Said", [])
+    steps = [Step(ids=(f"thing:{command.title}",), command=command) for command in commands]
+    runner = Runner(
+        cast("Connection", local), lambda *words: said.append(words), lambda: stopped, carrier
+    )
+    try:
+        runner.run(steps)
+    except StepError as error:
+        error.add_note("\n".join(local.scripts))
+        raise
+    return local, said
+
+
+def _command(title: str, script: str = ":", **more: Any) -> Command:
+    return Command(title=title, script=script, **more)
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def test_secret_is_a_variable_of_its_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step finds it byte by byte; the next one does not, and no child's environment has it."""
+    value = 'it\'s $x `id` \\ "q"'
+    monkeypatch.setenv("TOKEN", value)
+    script = 'printf "%s" "$token" | base64 -w 0; echo; env | grep -c "^token=" || :'
+    own = _command("own", script, secrets=(("token", Secret("env:TOKEN")),))
+    local, said = _run(own, _command("next", 'echo "<${token:-none}>"'))
+    lines = [detail for _, detail in said if detail]
+    assert lines == [base64.b64encode(value.encode()).decode(), "0", "<none>"]
+    assert value not in local.scripts[0]
+
+
+def test_secret_stands_in_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan has its reference, in JSON and in every repr."""
+    monkeypatch.setenv("TOKEN", "hunter2")
+    command = _command("x", "long", shown="short", secrets=(("token", Secret("env:TOKEN")),))
+    plan = HostPlan(
+        host="gpu01",
+        roles=(
+            RolePlan(role="r", rows=(), steps=(Step(ids=("a",), command=command),), notices=()),
+        ),
+    )
+    text = plan.model_dump_json()
+    assert HostPlan.model_validate_json(text) == plan
+    assert "hunter2" not in text + repr(plan) + command.shown
+    assert base64.b64encode(b"hunter2").decode() not in text
+
+
+def test_secret_that_cannot_be_read_fails_before_anything_runs() -> None:
+    """Nothing is sent to the host."""
+    command = _command("x", secrets=(("token", Secret("env:NO_SUCH_NAME")),))
+    with pytest.raises(Exception, match="NO_SUCH_NAME is not set"):
+        _run(command)
+
+
+# ---------------------------------------------------------------- transfers
+
+
+def test_transfers_split_what_runs_in_one_exec() -> None:
+    """What lies between two of them is one exec; what was carried runs no script."""
+    carried = _command("b", "echo never", transfer=PEER)
+    bearer = Bearer()
+    local, said = _run(_command("a1"), _command("a2"), carried, _command("c"), carrier=bearer)
+    assert [len(re.findall(r" begin \d'", script)) for script in local.scripts] == [2, 1]
+    assert bearer.told == ["carry peer"]
+    assert ("copy from gpu02", Amount(1, 3)) in said
+    assert not any("never" in script for script in local.scripts)
+
+
+def test_script_runs_where_no_peer_has_the_data() -> None:
+    """The carrier says so, and the step fetches for itself."""
+    carried = _command("b", "echo fetched", transfer=PEER)
+    local, said = _run(carried, carrier=Bearer(has=False))
+    assert len(local.scripts) == 1
+    assert ("b", "fetched") in said
+
+
+def test_failed_transfer_is_the_failure_of_its_step() -> None:
+    """With what was done before it, the carrier's own words, and nothing behind it run."""
+    error = ApplyError("no route", where="gpu01: /data/m", remedy="Look at the network.")
+    steps = (_command("a"), _command("b", transfer=PEER), _command("c"))
+    with pytest.raises(StepError) as raised:
+        _run(*steps, carrier=Bearer(error=error))
+    assert (raised.value.ids, raised.value.done) == (("thing:b",), ("thing:a",))
+    assert str(raised.value) == str(error)
+
+
+def test_offer_is_made_as_soon_as_its_step_has_ended() -> None:
+    """Other hosts need not wait for the steps behind it; a failed step offers nothing."""
+    bearer = Bearer()
+    with pytest.raises(StepError):
+        _run(_command("a", offers=BULK), _command("b", "false"), carrier=bearer)
+    assert bearer.told == ["offer gpu01 m@1"]
+    bearer = Bearer()
+    with pytest.raises(StepError):
+        _run(_command("a", "false", offers=BULK), carrier=bearer)
+    assert bearer.told == []
+
+
+# ---------------------------------------------------------------- progress
+
+
+@pytest.mark.parametrize(
+    ("line", "amount"),
+    [
+        ("progress bytes 3 9", Amount(3, 9)),
+        ("progress files 1 400", Amount(1, 400, "files")),
+        ("progress bytes 0 0", Amount(0, 0)),
+    ],
+)
+def test_progress_is_an_amount(line: str, amount: Amount) -> None:
+    """A line of the script's own form says how far it is."""
+    assert _run(_command("x", f"echo '{line}'"))[1][1:] == [("x", amount)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["progress bytes 3", "progress bytes -1 9", "progress: 3 9", f"progress bytes {'9' * 30} 1"],
+)
+def test_what_only_looks_like_progress_is_output(line: str) -> None:
+    """It is shown as it is."""
+    assert _run(_command("x", f"echo '{line}'"))[1][1:] == [("x", line)]
+
+
+def test_operator_may_leave_a_detached_step_and_no_other() -> None:
+    """The error says that it goes on; a step that would end with us is seen to its end."""
+    detached = _command("load", "echo progress bytes 1 2; echo more", detached=True)
+    with pytest.raises(StepError, match=r"goes on .*on the host\. Run again") as raised:
+        _run(_command("first", "echo x"), detached, stopped=True)
+    assert (raised.value.ids, raised.value.done) == (("thing:load",), ("thing:first",))
+    assert _run(_command("plain", "echo x"), stopped=True)[1][-1] == ("plain", "x")
