@@ -16,7 +16,8 @@ from provision.host.connection import Connection
 from provision.host.look import Look, look, probe, without_note
 from provision.host.steps import Carrier, Runner, Say, StepError
 from provision.secret import redact
-from provision.state.plan import HostPlan, Notice, RolePlan, Step, refuse_unlisted
+from provision.state.announced import refuse_unlisted
+from provision.state.plan import HostPlan, Notice, RolePlan, Step
 from provision.state.resource import Resource, State, diff
 from provision.state.role import Role
 

@@ -155,25 +155,6 @@ def plan_role(
     return RolePlan(role=role, rows=tuple(rows), steps=steps, notices=notices)
 
 
-def refuse_unlisted(shown: HostPlan, now: RolePlan) -> None:
-    """Raise `PlanError` when `now` holds a change or a handler that `shown` did not announce."""
-    announced = {(row.role, row.id): row for row in shown.pending}
-    # A resource that several roles yield alike is listed with the first of them.
-    elsewhere = {row.id: row for row in shown.pending} | {
-        row.id: None for row in _of(shown, now.role)
-    }
-    for row in now.pending:
-        before = announced.get((row.role, row.id)) or elsewhere.get(row.id)
-        if row.verdict == "maybe" or (before and before.verdict == "maybe"):
-            continue
-        if before is None or not _is_part(row, before):
-            raise _unlisted(row.id)
-    handlers = {notice.handler.id for role in shown.roles for notice in role.notices}
-    for notice in now.notices:
-        if notice.handler.id not in handlers:
-            raise _unlisted(notice.handler.id)
-
-
 def _refuse_overfull(differences: Sequence[Difference]) -> None:
     """Raise `PlanError` when changes together take more of a disk than is free."""
     taken: dict[str, int] = {}
@@ -189,29 +170,6 @@ def _refuse_overfull(differences: Sequence[Difference]) -> None:
                 where=resource.id,
                 remedy="Free space there, or choose another folder on a larger disk.",
             )
-
-
-def _is_part(row: Row, shown: Row) -> bool:
-    """Say whether a change does what was shown, or less of it, to what was shown."""
-    # What was not there when it was shown may have been created by an earlier role, our part not.
-    alike = {row.action, shown.action} <= {"create", "update"} or row.action == shown.action
-    return (
-        alike
-        and row.after.items() <= shown.after.items()
-        and row.before.items() <= shown.before.items()
-    )
-
-
-def _unlisted(name: str) -> PlanError:
-    return PlanError(
-        "this change was not in the plan that was shown",
-        where=name,
-        remedy="The host moved meanwhile: plan again.",
-    )
-
-
-def _of(plan: HostPlan, role: str) -> Iterable[Row]:
-    return (row for row in plan.rows if row.role == role)
 
 
 def _is_listed(resource: Resource, listed: Iterable[Resource]) -> bool:

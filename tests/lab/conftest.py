@@ -47,9 +47,9 @@ def converged(lab: Lab) -> str:
 
 @pytest.fixture(scope="session")
 def models_lab() -> Iterator[Lab]:
-    """Bring up three hosts of a lab of their own, whose hub no other test spoils."""
+    """Bring up four hosts of a lab of their own, whose hub no other test spoils."""
     labs.down(f"{NAME}-models")
-    yield labs.up(hosts=3, name=f"{NAME}-models")
+    yield labs.up(hosts=4, name=f"{NAME}-models")
     labs.down(f"{NAME}-models")
 
 

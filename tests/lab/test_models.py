@@ -71,7 +71,7 @@ def test_models_come_whole_from_either_hub(
     del fleet
     good = reference(tmp_path / "tiny")
     folder = f"/data/models/{TINY_CHAT}/{hub.revision(TINY_CHAT)}"
-    assert [sums(models_lab, each.name, folder) for each in models_lab.hosts] == [good] * 3
+    assert [sums(models_lab, each.name, folder) for each in models_lab.hosts[:3]] == [good] * 3
     folder = f"/data/models/{MINILM}/{hub.revision(MINILM)}"
     first, second = (sums(models_lab, name, folder) for name in ("gpu01", "gpu02"))
     assert first == second
@@ -84,11 +84,11 @@ def test_the_second_run_asks_the_hub_for_nothing_in_two_execs(
     models_lab: Lab, fleet: Path, hub: Hub
 ) -> None:
     """Models that are complete cost one login, two execs and no request."""
-    before = {each.name: len(models_lab.logs(each)) for each in models_lab.hosts}
+    before = {each.name: len(models_lab.logs(each)) for each in models_lab.hosts[:3]}
     answer = inv("provision", "--inventory", fleet, "--yes")
     assert (answer.status, "0 changes" in answer.stdout) == (0, True), answer.text
     assert hub.requests() == []
-    for each in models_lab.hosts:
+    for each in models_lab.hosts[:3]:
         log = models_lab.logs(each)[before[each.name] :]
         assert len(re.findall("Accepted publickey", log)) == 1
         assert len(re.findall("Starting session: command", log)) == 2
@@ -108,14 +108,14 @@ def test_a_plan_of_models_changes_nothing_on_a_bare_host(
     models_lab: Lab, hub: Hub, tmp_path: Path
 ) -> None:
     """A plan says what is to come and from where, exits 2, and touches neither host nor hub."""
-    path = models_inventory(models_lab, tmp_path, {"gpu03": {}}, wanted={TINY_CHAT: None})
-    models_lab.reset("gpu03")
+    path = models_inventory(models_lab, tmp_path, {"gpu04": {}}, wanted={TINY_CHAT: None})
+    models_lab.reset("gpu04")
     hub.clear_log()
-    before = models_lab.exec("gpu03", FINGERPRINT).stdout
+    before = models_lab.exec("gpu04", FINGERPRINT).stdout
     answer = inv("plan", "--inventory", path)
     assert answer.status == 2, answer.text
     assert "2.4 MB of 2.4 MB from modelscope" in answer.stdout
-    assert models_lab.exec("gpu03", FINGERPRINT).stdout == before
+    assert models_lab.exec("gpu04", FINGERPRINT).stdout == before
     assert hub.requests() == []
 
 

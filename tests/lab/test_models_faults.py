@@ -104,8 +104,7 @@ def run(lab: Lab, folder: Path, said: dict[str, str]) -> dict[Case, list[str]]:
     good = {lab.hosts[-1].name: {"wanted": {TINY_CHAT: None}}}
     hosts = {host.name: _settings(lab, case) for case, host in met.items()}
     lab.hub.heal()
-    settings = {"dir": f"/data/{folder.name}", "python": "/usr/bin/python3"}  # no apt on ten hosts
-    path = models_inventory(lab, folder, {**good, **hosts}, **settings)
+    path = models_inventory(lab, folder, {**good, **hosts}, dir=f"/data/{folder.name}")
     for case in met:
         lab.hub.fault(case.kind, path=f"*{case.model}/*") if case.kind in FAULTS else None
     answer = inv("provision", "--inventory", path, "--yes")

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from provision.errors import PlanError
 from provision.secret import MASK
+from provision.state.announced import refuse_unlisted
 from provision.state.kinds.directory import Directory
 from provision.state.kinds.file import File
 from provision.state.kinds.guarded_command import GuardedCommand
@@ -25,7 +26,6 @@ from provision.state.plan import (
     Row,
     plan_host,
     plan_role,
-    refuse_unlisted,
 )
 from provision.state.resource import Command, Resource, State, diff
 
