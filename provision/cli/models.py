@@ -113,10 +113,10 @@ def _show(run: Run) -> int:
 
 def _prune(run: Run, *, dry_run: bool, yes: bool) -> int:
     """Plan with a role that removes what is not wanted, and apply it like any other."""
-    from provision.serving.models import ROLE, models_of
+    from provision.serving.models import models_of
 
     run.hosts = [
-        host.model_copy(update={"variables": {ROLE: role.leftovers()}})
+        host.model_copy(update={"roles": ("prune",), "variables": {"prune": role.leftovers()}})
         for host in run.hosts
         if (role := models_of(host))
     ]

@@ -131,15 +131,16 @@ class ModelSnapshot(Resource):
         """Say how much is to come, from where, and how much room there is."""
         if actual is None or not changed:
             return ""
-        missing, free = int(actual["(missing)"]), human_size(int(actual["(free)"]))
+        missing = int(actual["(missing)"])
         damaged = f"{actual['(damaged)']} damaged, " if actual["(damaged)"] else ""
         if actual["(running)"]:
             return f"being downloaded now, {human_size(missing)} to go"
         if not missing:
             return f"{damaged}{human_size(self._size)} are there to be checked"
-        hub = self.client.hub if self.client else ""
-        way = "the controller" if self.push else f"peers or {hub}" if self.peers else hub
-        return f"{damaged}{human_size(missing)} of {human_size(self._size)} from {way}; {free} free"
+        return (
+            f"{damaged}{human_size(missing)} of {human_size(self._size)} from {self._origin}; "
+            f"{self._left(actual)}"
+        )
 
     def room(self, actual: State | None, changed: frozenset[str]) -> Room | None:
         """Return what is to come against what is free."""
@@ -154,6 +155,18 @@ class ModelSnapshot(Resource):
     def shares(self) -> Bulk | None:
         """Share the files."""
         return self._bulk(self.folder)
+
+    @property
+    def _origin(self) -> str:
+        hub = self.client.hub if self.client else ""
+        return "the controller" if self.push else f"peers or {hub}" if self.peers else hub
+
+    def _left(self, actual: State) -> str:
+        """Say how the disk fares; figures only where it is tight, so that equal hosts read alike."""
+        needed, free = int(actual["(room)"]), int(actual["(free)"])
+        if needed > free // 2:
+            return f"leaves {human_size(max(0, free - needed))} free on {actual['(device)']}"
+        return f"the disk of {actual['(device)']} has room"
 
     @property
     def _content(self) -> str:
