@@ -22,7 +22,7 @@ from provision.report.models import print_audit
 from provision.report.outcome import print_outcomes
 from provision.report.plan import print_plan
 from provision.report.progress import Progress, progress
-from provision.serving.models import downloads, refuse_unlocked
+from provision.serving.models import SNAPSHOT, downloads, refuse_unlocked
 
 
 class Run:
@@ -98,7 +98,13 @@ class Run:
 
     def _download_what_is_pushed(self) -> None:
         """Bring models that the controller will push to the controller itself."""
-        missing = downloads([visit.host for visit in self.due], self.roles)
+        rows = [row.id for visit in self.due if visit.plan for row in visit.plan.pending]
+        pending = {
+            row.removeprefix(f"{SNAPSHOT}:").rpartition("@")[0]
+            for row in rows
+            if row.startswith(f"{SNAPSHOT}:")
+        }
+        missing = downloads([visit.host for visit in self.due], pending)
         if not missing:
             return
         with self.progress("to be pushed", len(missing)) as watch:

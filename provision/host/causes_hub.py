@@ -48,6 +48,11 @@ HUB_CAUSES: Final = (
         "Take it back from exclude, or: inv models --upgrade",
     ),
     Known(
+        r"provision: somebody else's folder: (?P<folder>.*)",
+        "{folder} is a link or belongs to somebody else",
+        "Look at it on the host; remove it, or give it to root (chown root:).",
+    ),
+    Known(
         r"provision: cannot write to (?P<folder>.*)",
         "cannot write to {folder}",
         "Check the disk and its mount on the host (df -h, mount).",
@@ -122,13 +127,6 @@ HUB_CAUSES: Final = (
         of=_PIP,
     ),
     Known(
-        r"No matching distribution found for (?P<name>\S+)",
-        "the PyPI mirror has no {name} for the host's Python",
-        "Set another models.pip_index or models.python, or let the controller send the models: "
-        "models.via: push",
-        of=_PIP,
-    ),
-    Known(
         r"ensurepip is not available|No module named '?(?:venv|ensurepip)",
         "the host's Python cannot make virtual environments",
         "Install its venv package (python3-venv) and run again.",
@@ -137,6 +135,13 @@ HUB_CAUSES: Final = (
         r"Retrying .* after connection broken|Max retries exceeded|Failed to establish",
         "the PyPI mirror cannot be reached",
         "Check the host's network and proxies.pip, or set another models.pip_index.",
+        of=_PIP,
+    ),
+    Known(
+        r"No matching distribution found for (?P<name>\S+)",
+        "the PyPI mirror has no {name} for the host's Python",
+        "Set another models.pip_index or models.python, or let the controller send the models: "
+        "models.via: push",
         of=_PIP,
     ),
 )

@@ -5,7 +5,7 @@ peer_open() { # TOTAL: the key and the known host are on their way into $peer_di
     umask 022
     peer_total=$1 peer_done=0 peer_child='' peer_printer=''
     find /run/provision -maxdepth 1 -name 'copy.*' -mmin +1440 -exec rm -rf {} + 2>/dev/null || :
-    mkdir -p /run/provision && peer_dir=$(mktemp -d /run/provision/copy.XXXXXX) || exit 5
+    (umask 022 && mkdir -p /run/provision) && peer_dir=$(mktemp -d /run/provision/copy.XXXXXX) || exit 5
     trap peer_close EXIT
     trap 'exit 5' HUP INT TERM
     peer_print &

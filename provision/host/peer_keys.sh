@@ -43,7 +43,7 @@ peer_grant() { # RUN NUMBER KEY LIFE: KEY may run the script on stdin, for as lo
     peer_file || return 1
     find /run/provision -maxdepth 1 -name 'peer-*' -mmin +2880 -exec rm -rf {} + 2>/dev/null || :
     peer_script=/run/provision/peer-$1/$2.sh
-    (umask 022 && mkdir -p -- "${peer_script%/*}" && cat >"$peer_script") || return 1
+    (umask 022 && mkdir -p -- "${peer_script%/*}" && cat >"$peer_script") && chmod 755 /run/provision || return 1
     # sshd reads the time as that of its own clock and zone
     peer_until=$(date -d "+$4" +%Y%m%d%H%M%S) || return 1
     peer_rewrite "$(peer_expired)

@@ -116,7 +116,7 @@ class Peers:
                 self._copy(connection, copy_script(seed[0], key.private, bulk), bulk, listener)
             except _PeerError as error:
                 tried.update(() if error.gained else (seed[0].name,))
-                listener.say(f"could not copy from {seed[0].name}", str(error))
+                listener.say(f"could not copy from {seed[0].name}: {error}", "")
             else:
                 self.offer(connection.host, bulk)
                 return True

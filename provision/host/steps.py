@@ -184,7 +184,7 @@ def _failed_step(steps: Sequence[Step], status: int | None, output: str) -> Step
     cause = cause_of(output)
     if cause:
         return StepError(cause.what, where=where, remedy=cause.remedy, steps=steps)
-    lines = [line for line in output.strip().splitlines() if line.strip()]
+    lines = [line for line in output.splitlines() if line.strip() and _amount(line) is None]
     ended = "the connection was lost" if status is None else f"exit status {status}"
     return StepError(
         f"{ended}: {' / '.join(lines[-3:]) or 'no output'}",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict, HttpUrl
+from pydantic import BaseModel, ConfigDict, HttpUrl, field_validator
 
 from provision.errors import HubError
 from provision.facts import Facts
@@ -19,17 +19,27 @@ from provision.serving.hub.lock import read, write
 from provision.serving.hub.update import Change, update
 from provision.serving.hub.wanted import Hub, Source, Wanted
 from provision.state.kinds.model_leftovers import ModelLeftovers
+from provision.state.kinds.model_snapshot import ModelSnapshot
 from provision.state.kinds.paths import AbsolutePath
 from provision.state.resource import Resource
 from provision.state.role import Role
 
 ROLE: Final = "models"
 """Name of the role that brings models to hosts."""
+SNAPSHOT: Final = ModelSnapshot.kind
+"""Kind of the resources whose names are `<organisation>/<name>@<revision>`."""
 
 Way = Literal["hub", "peer", "push"]
 """How the files come to a host."""
 PUBLIC: Final = {"modelscope": "https://modelscope.cn", "huggingface": "https://huggingface.co"}
 """The hubs' own addresses."""
+
+
+def without_password(url: HttpUrl) -> HttpUrl:
+    """Return a URL that may be shown; `ValueError` where it holds a password."""
+    if url.username or url.password:
+        raise ValueError("expected a URL without user and password: it is shown in plans")
+    return url
 
 
 class _Settings(BaseModel):
@@ -73,6 +83,11 @@ class SourceSettings(_Settings):
     """Base URL of a mirror. Default: the hub itself."""
     token: Secret | None = None
     """Access token of private and gated models, as env:NAME, file:PATH or cmd:COMMAND."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _no_password(cls, url: HttpUrl | None) -> HttpUrl | None:
+        return without_password(url) if url else None
 
     def hub(self) -> Hub:
         """Return them in the hubs' words."""
@@ -156,12 +171,15 @@ def refuse_unlocked(hosts: Iterable[Host], selected: Collection[str]) -> None:
             )
 
 
-def downloads(hosts: Iterable[Host], selected: Collection[str]) -> dict[str, Fetch]:
-    """Return, by model, what downloads to the controller those that it is to push."""
+def downloads(hosts: Iterable[Host], pending: Collection[str]) -> dict[str, Fetch]:
+    """Return, by model, what downloads to the controller those that it is to push.
+
+    `pending` is organisation and name of the models that any of the hosts lacks.
+    """
     found: dict[str, Fetch] = {}
-    for role in () if selected and ROLE not in selected else _roles(hosts):
+    for role in _roles(hosts):
         for identity, wanted in role.wishes().items():
-            if role.is_pushed(identity) and wanted.source != "controller":
+            if identity in pending and role.is_pushed(identity) and wanted.source != "controller":
                 found[wanted.key] = _fetch(role, identity, wanted.source)
     return found
 

@@ -15,7 +15,14 @@ from provision.inventory.settings import BesideInventory, LocalPath
 from provision.serving.hub.listing import Listing, check_complete
 from provision.serving.hub.lock import read
 from provision.serving.hub.wanted import Hub, Source, Wanted
-from provision.serving.models import PUBLIC, Leftovers, ModelWish, SourceSettings, Way
+from provision.serving.models import (
+    PUBLIC,
+    Leftovers,
+    ModelWish,
+    SourceSettings,
+    Way,
+    without_password,
+)
 from provision.state.kinds.model_snapshot import HubClient, ModelFile, ModelSnapshot
 from provision.state.kinds.package import Package
 from provision.state.kinds.paths import AbsolutePath
@@ -173,6 +180,11 @@ class Models(Role):
                 "models: models.via: push.",
             )
         return "python3"
+
+    @field_validator("pip_index")
+    @classmethod
+    def _no_password(cls, url: HttpUrl) -> HttpUrl:
+        return without_password(url)
 
     @field_validator("wanted")
     @classmethod

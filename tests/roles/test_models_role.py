@@ -246,10 +246,10 @@ def test_relock_lists_what_is_new_and_drops_what_is_gone(make: Make, tmp_path: P
 
 
 def test_only_what_is_pushed_is_downloaded_to_the_controller(make: Make) -> None:
-    """Once for all hosts, and not when another role was selected."""
+    """Once for all hosts, and not what every host has already."""
     host = make("wanted: {Qwen/A: {via: push}, Qwen/B: {source: huggingface}}")
-    assert list(downloads([host, host], ())) == ["modelscope:Qwen/A@master"]
-    assert downloads([host], {"docker"}) == {}
+    assert list(downloads([host, host], {"Qwen/A", "Qwen/B"})) == ["modelscope:Qwen/A@master"]
+    assert downloads([host], {"Qwen/B"}) == {}
 
 
 # ---------------------------------------------------------------- inventory

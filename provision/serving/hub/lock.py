@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -62,7 +63,8 @@ def path_beside(inventory: Path) -> Path:
 def read(path: Path) -> Lock:
     """Return the lock of a file; a file that is not there is an empty lock."""
     try:
-        text = path.read_text(encoding="utf-8")
+        about = path.stat()
+        return _read(path, about.st_mtime_ns, about.st_size)
     except FileNotFoundError:
         return Lock()
     except OSError as error:
@@ -70,20 +72,6 @@ def read(path: Path) -> Lock:
         raise HubError(reason, where=str(path), remedy="Check its permissions.") from error
     except UnicodeDecodeError as error:
         raise HubError("not a text file", where=str(path), remedy=_REMEDY) from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.startswith(_CONFLICT):
-            raise HubError(
-                "a merge conflict is left in it", where=f"{path}:{number}", remedy=_REMEDY
-            )
-    try:
-        return Lock.model_validate({"entries": _entries(json.loads(text), path)})
-    except json.JSONDecodeError as error:
-        where = f"{path}:{error.lineno}"
-        raise HubError(f"not JSON: {error.msg}", where=where, remedy=_REMEDY) from error
-    except (ValidationError, RecursionError) as error:
-        raise HubError(
-            f"not a lock of models: {_first(error)}", where=str(path), remedy=_REMEDY
-        ) from error
 
 
 def write(path: Path, lock: Lock) -> None:
@@ -112,6 +100,27 @@ def render(lock: Lock) -> str:
     models = ",\n".join(f"    {json.dumps(key)}: {_model(e)}" for key, e in lock.entries.items())
     body = f"{{\n{models}\n  }}" if models else "{}"
     return f'{{\n  "version": {_VERSION},\n  "models": {body}\n}}\n'
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, mtime_ns: int, size: int) -> Lock:
+    """Parse a file once for each state that it was in: every model of every host asks for it."""
+    del mtime_ns, size
+    text = path.read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith(_CONFLICT):
+            raise HubError(
+                "a merge conflict is left in it", where=f"{path}:{number}", remedy=_REMEDY
+            )
+    try:
+        return Lock.model_validate({"entries": _entries(json.loads(text), path)})
+    except json.JSONDecodeError as error:
+        where = f"{path}:{error.lineno}"
+        raise HubError(f"not JSON: {error.msg}", where=where, remedy=_REMEDY) from error
+    except (ValidationError, RecursionError) as error:
+        raise HubError(
+            f"not a lock of models: {_first(error)}", where=str(path), remedy=_REMEDY
+        ) from error
 
 
 def _model(entry: Entry) -> str:

@@ -1,7 +1,8 @@
 # Functions that start the detached worker of a model snapshot and follow it. POSIX sh, systemd.
 
 model_secret() { # TOKEN: left where only root reads it, until the worker has ended
-    (umask 077 && mkdir -p /run/provision && printf %s "$1" | base64 -w 0 >"/run/provision/${job##*/}.token")
+    (umask 022 && mkdir -p /run/provision) # where others find what they may read
+    (umask 077 && printf %s "$1" | base64 -w 0 >"/run/provision/${job##*/}.token")
 }
 
 model_run() { # UNIT STAGING TOTAL: start the worker, unless it is at this very work; follow it to its end
@@ -16,6 +17,8 @@ model_run() { # UNIT STAGING TOTAL: start the worker, unless it is at this very 
             mv -f -- "$job/$model_part.new" "$job/$model_part"
         done
         rm -f -- "$job/status" "$job/phase" "$job/log"
+        # after the stop: a worker that ends takes the token with it
+        [ -z "${provision_token:-}" ] || model_secret "$provision_token"
         systemd-run --quiet --collect --unit="$1" --property=Nice=5 --property=TimeoutStopSec=5 \
             /bin/sh "$job/worker" "$job"
     fi

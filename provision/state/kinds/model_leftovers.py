@@ -40,10 +40,14 @@ class ModelLeftovers(Resource):
         listed = "\n".join([f"below {self.name}/", *(f"keep {path}" for path in kept)])
         return (
             f"[ -d {quote(self.name)} ] || exit 0\n{UNIT_OF_STAGING}\n"
+            # a container that is stopped, or a Docker that does not answer, has its mounts all the same
+            "mounts=\n"
+            "if command -v docker >/dev/null; then\nids=$(docker ps -aq) || exit 2\n"
+            '[ -z "$ids" ] || mounts=$(docker inspect -f'
+            " '{{range .Mounts}}{{println \"mount\" .Source}}{{end}}' $ids) || exit 2\nfi\n"
             "{\n"
             f"printf '%s\\n' {quote(listed)}\n"
-            "if command -v docker >/dev/null; then docker ps -q 2>/dev/null | xargs -r docker inspect"
-            " -f '{{range .Mounts}}{{println \"mount\" .Source}}{{end}}' 2>/dev/null; fi\n"
+            "printf '%s\\n' \"$mounts\"\n"
             # GNU find: our manifests only, so that what people put there by hand is never listed
             f"find {quote(self.name)} -mindepth 4 -maxdepth 4 -name .provision-manifest -printf 'found %h\\n'\n"
             f"find {quote(self.name)} -mindepth 3 -maxdepth 3 -type d -name '.*.partial' -printf 'found %p\\n'\n"

@@ -43,7 +43,9 @@ model_files() { # DEVICE DIR...: "1|0 SIZE PATH" of every file below, 1 for thos
         [ -d "$model_at" ] || continue
         model_same=0
         [ "$(stat -L -c %d -- "$model_at")" != "$model_device" ] || model_same=1
-        find -L "$model_at" -maxdepth 6 -type f -printf "$model_same %s %P\n" 2>/dev/null
+        # what others own or may write to is copied, for it may change
+        find -L "$model_at" -maxdepth 6 -type f \( -user "$(id -u)" ! -perm /022 \
+            -printf "$model_same %s %P\n" -o -printf '0 %s %P\n' \) 2>/dev/null
     done
 }
 

@@ -115,7 +115,8 @@ class ModelSnapshot(Resource):
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Let the worker take stock, fetch, check and place, by the way that was chosen."""
         del actual, changed
-        finish = self._job("check", "finish")
+        # what a peer had wrong is fetched from the hub
+        finish = self._job("check", "fetch" if self.peers else "finish")
         if self.push:
             return [self._prepare(), self._bring("push"), finish]
         if self.peers:
@@ -204,9 +205,9 @@ class ModelSnapshot(Resource):
         script = [
             _text("model_job.sh"),
             f"job={JOBS}/{unit_of(self.folder)}",
+            "umask 077  # a proxy may have a password",
             'mkdir -p -- "$job"',
             *(f'{literal(text.encode())} >"$job/{name}.new"' for name, text in parts.items()),
-            'model_secret "${provision_token:-}"' if token else "",
             f"model_run {unit_of(self.folder)} {quote(staging_of(self.folder))} {self._size}",
         ]
         return Command(

@@ -45,13 +45,26 @@ gather_digests() { # stdin: "DIGEST PATH" of files; stdout: "DIGEST<tab>PATH" as
     sed -n "s/^\([0-9a-f]\{64\}\)  \(.*\)/sha256:\1$tab\2/p" "$job/hashed"
 }
 
-bring() { # SOURCE PATH: the same file in the staging folder, without a copy where the disk is one
+is_ours() { # PATH: nobody else owns it or may write to it, so that it stays as it was checked
+    [ -n "$(find -H "$1" -maxdepth 0 -user "$(id -u)" ! -perm /022 2>/dev/null)" ]
+}
+
+digest_of() { # DIGEST FILE: the digest of a file, of the same kind
+    case $1 in
+        sha256:*) printf 'sha256:%s\n' "$(sha256sum <"$2" | cut -d' ' -f1)" ;;
+        *) printf 'git-sha1:%s\n' "$(git_sha1 "$2")" ;;
+    esac
+}
+
+bring() { # SOURCE PATH DIGEST: the same file in the staging folder, without a copy where that is safe
     target=$staging/$2
     [ -d "${target%/*}" ] || mkdir -p -- "${target%/*}" || return
     [ ! "$1" -ef "$target" ] || return 0
     rm -f -- "$target" "$staging/$copy" # a copy onto what was linked would change the original
-    ln -LT -- "$1" "$target" 2>/dev/null && return
-    cp -L --reflink=auto --preserve=timestamps -- "$1" "$staging/$copy" && mv -fT -- "$staging/$copy" "$target"
+    if is_ours "$1" && ln -LT -- "$1" "$target" 2>/dev/null; then return; fi
+    # somebody else's file may change at any moment, so it is the copy that has to be right
+    cp -L --reflink=auto --preserve=timestamps -- "$1" "$staging/$copy" &&
+        [ "$(digest_of "$3" "$staging/$copy")" = "$3" ] && mv -fT -- "$staging/$copy" "$target"
 }
 
 vouch() { # DIGEST PATH: write down that the staged file was checked
@@ -60,6 +73,7 @@ vouch() { # DIGEST PATH: write down that the staged file was checked
 
 take_stock() { # write JOB/missing: what is neither in place nor, checked, in the staging folder
     mkdir -p -- "$staging" || die "cannot write to $staging"
+    if [ -L "$staging" ] || ! is_ours "$staging"; then die "somebody else's folder: $staging"; fi
     model_vouched "$staging" >"$job/staged"
     { model_vouched "$dir"; cat "$job/staged"; } >"$job/good"
     look_elsewhere
@@ -83,9 +97,13 @@ look_elsewhere() { # write JOB/places, where a file may lie, and JOB/elsewhere, 
     fi
     printf '%s\n' "$dir" >>"$job/places"
     printf '%s\n' "$bases" | model_candidates "$dir" "$org" "$name" >>"$job/places"
-    tail -n +2 "$job/places" | while read -r at; do
+    [ -f "$job/damaged" ] || : >"$job/damaged"
+    # only the manifests of our own revisions are taken at their word: anybody can write one
+    tail -n +3 "$job/places" | grep -F -e "${dir%/*}/" | while read -r at; do
+        { is_ours "$at" && is_ours "$at/$manifest"; } || continue
         model_vouched "$at" | sed "s|^|$(printf %s "$at" | sed 's/[\\|&]/\\&/g')$tab|"
-    done >"$job/elsewhere"
+    done | awk -F "$tab" 'FILENAME == ARGV[1] { damaged[$0]; next } # revisions share files, and their damage
+        { path = $2; sub(/^[^ ]+ /, "", path); if (!(path in damaged)) print }' "$job/damaged" - >"$job/elsewhere"
 }
 
 doubtful() { # "DIGEST FILE" of each file that has the right path and size but that nobody vouches for
@@ -105,11 +123,11 @@ settle() { # DIGEST PATH SIZE: bring a good copy of one file into the staging fo
     [ ! -s "$job/elsewhere" ] ||
         found=$(awk -F "$tab" -v line="$1 $2" '$2 == line { print $1; exit }' "$job/elsewhere")
     if [ -n "$found" ]; then
-        bring "$found/$2" "$2" && vouch "$1" "$2" && return
+        bring "$found/$2" "$2" "$1" && vouch "$1" "$2" && return
     fi
     while read -r at; do
-        [ -f "$at/$2" ] && grep -Fxq -e "$1$tab$at/$2" "$job/digests" || continue
-        bring "$at/$2" "$2" && vouch "$1" "$2" && return
+        if ! grep -Fxq -e "$1$tab$at/$2" "$job/digests"; then continue; fi
+        bring "$at/$2" "$2" "$1" && vouch "$1" "$2" && return
     done <"$job/places"
     if [ -f "$staging/$2" ] && [ "$(size_of "$staging/$2")" = "$3" ]; then # whole, but wrong
         printf '%s\n' "$2" >>"$job/wrong"
@@ -183,7 +201,7 @@ stage_what_is_good() { # so that whoever brings the rest sees what is there in o
     staged_lines >"$job/staged"
     awk 'FILENAME != ARGV[3] { skip[$0]; next } !($0 in skip)' "$job/missing" "$job/staged" "$job/listing" |
         while read -r digest size path; do
-            bring "$dir/$path" "$path" && vouch "$digest" "$path" || exit 1
+            bring "$dir/$path" "$path" "$digest" && vouch "$digest" "$path" || exit 1
         done || die "cannot write to $staging"
 }
 
@@ -228,7 +246,7 @@ place() { # move what is staged into place, then say so in the manifest
         cut -d' ' -f3- "$job/listing" | sort >"$job/now"
         sort "$job/former" | comm -23 - "$job/now" | while read -r path; do rm -f -- "$dir/$path"; done
     fi
-    rm -rf -- "$staging" "$job/cache"
+    rm -rf -- "$staging" "$job/cache" "$job/damaged"
 }
 
 verify() { # every file in place against its digest; a damaged one is struck from the manifest
