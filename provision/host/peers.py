@@ -100,6 +100,9 @@ class Peers:
         it inside `work_on`, which tells the latter also where an exception ends the host.
         """
         name, bulk = connection.host.name, transfer.bulk
+        if transfer.running:
+            self.seeds.lead(name, bulk)
+            return False
 
         def waiting(why: str) -> None:
             heed(listener.stopped, name, bulk.folder)

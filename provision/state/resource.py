@@ -65,6 +65,8 @@ class Transfer(BaseModel):
     """What is brought, and into which folder; files that are there in full are left."""
     origin: str = ""
     """For `push`: the folder on the controller."""
+    running: bool = False
+    """For `peer`: the host downloads it already, so that the others wait for this one."""
 
 
 class Command(BaseModel):

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from provision.errors import ApplyError
+from provision.host.bulk import Listener
+from provision.host.connection import Connection
 from provision.host.peer_scripts import copy_script, grant_script, revoke_script, serve_script
 from provision.host.peers import Peers
 from provision.host.seeds import Seeds
 from provision.host.ssh_config import config
 from provision.inventory.schema import Host
-from provision.state.resource import Bulk
+from provision.state.resource import Bulk, Transfer
 from provision.state.shell import literal
 
 SHELLS = [["sh"], ["dash"], ["bash"], ["busybox", "sh"]]
@@ -381,6 +384,20 @@ def test_a_leader_that_gives_up_hands_over_to_one() -> None:
     assert answers == [None]
 
 
+def test_who_downloads_already_is_waited_for() -> None:
+    """A download that an earlier run began leads, and whoever comes later copies from it."""
+    peers = Peers()
+    transfer = Transfer(way="peer", bulk=BULK, running=True)
+    listener = Listener(lambda *_: None, lambda *_: None, lambda: False)
+    assert not in_thread(
+        lambda: peers.fetch(Connection(host("gpu02")), transfer, listener), stay=True
+    )
+    with pytest.raises(MustWaitError):
+        peers.seeds.take("gpu01", BULK, (), must_wait)
+    peers.offer(host("gpu02"), BULK)
+    assert peers.seeds.take("gpu01", BULK, (), must_wait) == (host("gpu02"), BULK)
+
+
 def test_a_host_that_raises_is_no_leader() -> None:
     """Whatever ends the work on a host, even with its thread alive, nobody waits for it."""
     peers = Peers()
@@ -438,14 +455,17 @@ def test_a_wait_that_is_ended_holds_nothing() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-@pytest.mark.parametrize("failures", [0, 3, 40])
+@pytest.mark.parametrize("failures", [0, 2, 40])
 def test_a_bounded_pool_never_hangs(threads: int, failures: int) -> None:
-    """40 hosts on few threads all come to an end, however many leaders fail."""
+    """40 hosts on few threads all come to an end; after two failed leaders all others fail."""
     seeds, led, left = Seeds(), [], [True] * failures
 
     def fetch(number: int) -> str:
         name = f"gpu{number:02}"
-        taken = seeds.take(name, BULK, (), lambda _why: None)
+        try:
+            taken = seeds.take(name, BULK, (), lambda _why: None)
+        except ApplyError as error:
+            return error.what
         if taken:
             seeds.offer(host(name), BULK)
             seeds.release(taken[0].name)
@@ -459,4 +479,6 @@ def test_a_bounded_pool_never_hangs(threads: int, failures: int) -> None:
 
     with ThreadPoolExecutor(threads) as pool:
         answers = list(pool.map(fetch, range(40)))
-    assert len(led) == answers.count("") == min(failures + 1, 40)
+    assert len(led) == answers.count("") == (2 if failures else 1)
+    spared = [each for each in answers if "could not download" in each]
+    assert len(spared) == (38 if failures else 0)

@@ -275,7 +275,7 @@ def test_a_broken_server_is_replaced_and_a_lost_one_leaves_a_leader(
         fleet.exec("gpu04", "rm -rf /srv/m")
         got, said = copy(carrier, fleet, "gpu04", bulk)
     assert not got
-    assert "refused" in said[-1][1]
+    assert "refused" in said[-1][0]
 
 
 def test_a_copy_goes_on_where_it_stopped_and_a_stop_leaves_nothing(

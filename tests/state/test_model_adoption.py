@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from model_bench import MANIFEST, MODEL, Bench, prepare, traits, write
+from model_bench import MANIFEST, MODEL, Bench, prepare, sha256, traits, write
 
 FILES = {
     "config.json": b"{}",
@@ -78,6 +78,48 @@ def test_flipped_byte_is_not_taken_over(bench: Bench) -> None:
     assert bench.asked() == ["model-1.safetensors"]
     bench.check()
     assert wrong.read_bytes() == b"1" * 4999 + b"2"
+
+
+def test_what_others_may_write_to_is_copied(bench: Bench) -> None:
+    """It is checked and taken over without a fetch, but a later change of theirs changes nothing."""
+    folder = bench.root / "mine/Qwen2.5-7B"
+    for path, content in FILES.items():
+        write(folder / path, content).chmod(0o666)
+    state = bench.probe()
+    assert state
+    assert (state["(missing)"], state["(room)"]) == (0, sum(map(len, FILES.values())))
+    assert bench.run() == 0, bench.log
+    assert bench.asked() == []
+    write(folder / "model-1.safetensors", b"2" * 5000)
+    bench.check()
+
+
+def test_manifest_that_others_may_write_is_no_witness(bench: Bench) -> None:
+    """Another revision's folder that vouches wrongly is read, not believed."""
+    forged = bench.target.with_name("c0")
+    lines = ""
+    for path, content in FILES.items():
+        write(forged / path, content.replace(b"1", b"2"))
+        lines += f"{sha256(content)} {len(content)} 1600000000 {path}\n"
+    write(forged / MANIFEST, lines.encode()).chmod(0o666)
+    assert bench.run() == 0, bench.log
+    assert "model-1.safetensors" in bench.asked()
+    bench.check()
+
+
+@pytest.mark.parametrize("how", ["link", "writable"])
+def test_staging_folder_of_somebody_else_is_refused(bench: Bench, how: str) -> None:
+    """Nothing is written where others may look for it."""
+    if how == "link":
+        (bench.root / "elsewhere").mkdir()
+        bench.staging.parent.mkdir(parents=True)
+        bench.staging.symlink_to(bench.root / "elsewhere")
+    else:
+        bench.staging.mkdir(parents=True)
+        bench.staging.chmod(0o777)
+    assert bench.run() == 1
+    assert f"somebody else's folder: {bench.staging}" in bench.log
+    assert bench.asked() == []
 
 
 def test_good_one_of_two_downloads_is_taken(bench: Bench) -> None:

@@ -171,8 +171,7 @@ def _leftovers(bench: Bench, *keep: str, mounts: str = "") -> list[str]:
     docker = bench.root / "docker"
     write(docker, f"#!/bin/sh\ncase $1 in ps) echo c1 ;; *) printf '{mounts}' ;; esac".encode())
     docker.chmod(0o755)
-    find = f'docker() {{ {docker} "$@"; }}\nxargs() {{ read -r x; shift; "$@"; }}\n'
-    done = sh(framed(f"{find}{resource.probe()}"))
+    done = sh(framed(f'docker() {{ {docker} "$@"; }}\n{resource.probe()}'))
     assert done.stderr == ""
     state = resource.actual(done.stdout)
     assert state
@@ -200,7 +199,7 @@ def test_only_ours_and_unwanted_is_a_leftover(bench: Bench) -> None:
 def test_what_a_container_mounts_is_no_leftover(bench: Bench) -> None:
     """Mounted itself, in part or with all above it; a monitor's mount of `/` protects nothing."""
     a, b, c = _snapshots(bench, "Qwen/A/c1", "Qwen/B/c1", "Other/C/c1")
-    mount = "mount {}\\n"
+    mount = "{}\\n"
     assert _leftovers(bench, mounts=mount.format(a)) == [c, b]
     assert _leftovers(bench, mounts=mount.format(f"{b}/config.json")) == [c, a]
     assert _leftovers(bench, mounts=mount.format(f"{bench.base}/Qwen")) == [c]
@@ -212,5 +211,27 @@ def test_what_a_container_mounts_is_no_leftover(bench: Bench) -> None:
 def test_mounts_are_never_leftovers_themselves(bench: Bench) -> None:
     """Whatever order containers mount `/` and other folders in: only what was found is removed."""
     (a,) = _snapshots(bench, "Qwen/A/c1")
-    mounts = "mount /\\nmount /etc\\nmount \\n\\nmount /usr/share\\nfound\\n"
+    mounts = "/\\n/etc\\n\\n\\n/usr/share\\nfound\\n"
     assert _leftovers(bench, mounts=mounts) == [a]
+
+
+def test_links_hide_nothing_that_is_in_use(bench: Bench) -> None:
+    """A folder of models behind a symbolic link is searched, and its mounts are known by any name."""
+    real = bench.base.with_name("raid")
+    real.mkdir(parents=True)
+    bench.base.symlink_to(real)
+    _snapshots(bench, "Qwen/A/c1", "Qwen/B/c1", "Qwen/C/c1")
+    mounts = f"{bench.base}/Qwen/A/c1\\n{real}/Qwen/B/c1\\n"
+    assert _leftovers(bench, mounts=mounts) == [f"{real}/Qwen/C/c1"]
+    assert _leftovers(bench, f"{bench.base}/Qwen/C/c1", mounts=mounts) == []
+
+
+def test_bytes_shared_with_what_is_kept_are_not_freed(bench: Bench) -> None:
+    """A file that the kept revision has too stays on the disk, so that it is not counted."""
+    old, new = _snapshots(bench, "Qwen/A/c1", "Qwen/A/c2")
+    write(Path(old) / "weights", b"x" * (1 << 20))
+    (Path(new) / "weights").hardlink_to(Path(old) / "weights")
+    resource = ModelLeftovers(name=str(bench.base), keep=(new,))
+    state = resource.actual(sh(framed(resource.probe())).stdout)
+    assert state
+    assert int(state["(bytes)"]) < 1 << 16

@@ -126,7 +126,8 @@ def test_narrowed_listing_removes_what_was_ours_and_nothing_else(bench: Bench) -
     bench.run()
     write(bench.target / "NOTES.txt", b"mine")
     del bench.files["config.json"]
-    assert not bench.is_complete()
+    note = bench.snapshot().note(bench.probe(), frozenset({"(content)"}))
+    assert note.endswith("are there to be checked; removes what is no longer listed (files: 1)")
     assert bench.run() == 0
     assert bench.is_complete()
     assert sorted(tree(bench.target)) == sorted([*bench.files, MANIFEST, "NOTES.txt"])
@@ -146,6 +147,24 @@ def test_file_of_somebody_else_is_never_taken_for_one_that_was_ours(bench: Bench
     assert (bench.target / "notes").read_bytes() == b"mine"
 
 
+def test_manifest_of_somebody_else_removes_nothing(bench: Bench) -> None:
+    """Neither by a line that others could write nor above the folder."""
+    bench.run()
+    mine = write(bench.target.parent / "mine", b"mine")
+    manifest = bench.target / MANIFEST
+    lines = manifest.read_text("utf-8")
+    write(manifest, f"{lines}sha256:0 4 0 ../mine\nsha256:0 4 0 notes\n".encode())
+    write(bench.target / "notes", b"mine")
+    manifest.chmod(0o666)
+    write(bench.target / "config.json", b"[]", mtime=1)
+    assert bench.run() == 0, bench.log
+    assert (mine.read_bytes(), (bench.target / "notes").read_bytes()) == (b"mine", b"mine")
+    write(manifest, f"{lines}sha256:0 4 0 ../mine\n".encode()).chmod(0o644)
+    write(bench.target / "config.json", b"[]", mtime=1)
+    assert bench.run() == 0, bench.log
+    assert mine.read_bytes() == b"mine"
+
+
 # ---------------------------------------------------------------- what is wrong
 
 
@@ -161,6 +180,24 @@ def test_damaged_file_is_found_and_exactly_it_comes_again(bench: Bench) -> None:
     state = bench.probe()
     assert state
     assert (state["(damaged)"], state["(there)"], bench.lies()) == (0, True, [])
+    assert bench.run() == 0, bench.log
+    assert bench.asked() == ["model-2.safetensors"]
+    bench.check()
+    assert bench.run("verify") == 0
+
+
+def test_damage_that_revisions_share_is_not_linked_back(bench: Bench) -> None:
+    """The other revision's manifest vouches for the same damaged file: it comes anew all the same."""
+    bench.run()
+    other = bench.target.with_name("c2")
+    for path in bench.target.rglob("*"):
+        if path.is_file():
+            (other / path.relative_to(bench.target)).parent.mkdir(parents=True, exist_ok=True)
+            (other / path.relative_to(bench.target)).hardlink_to(path)
+    file = bench.target / "model-2.safetensors"
+    write(file, b"3" + file.read_bytes()[1:], mtime=int(file.stat().st_mtime))
+    assert bench.run("verify") == 1
+    bench.asked()
     assert bench.run() == 0, bench.log
     assert bench.asked() == ["model-2.safetensors"]
     bench.check()

@@ -19,11 +19,3 @@ def staging_of(folder: str) -> str:
 def unit_of(folder: str) -> str:
     """Return the systemd unit of the worker of a snapshot."""
     return f"{UNIT}{hashlib.sha256(folder.encode()).hexdigest()[:_DIGITS]}"
-
-
-UNIT_OF_STAGING: Final = f"""\
-model_unit_of() {{ # STAGING: the unit of the worker that fills it
-    model_last=${{1##*/.}}
-    printf '{UNIT}%s\\n' "$(printf %s "${{1%/*}}/${{model_last%.partial}}" | sha256sum | cut -c1-{_DIGITS})"
-}}"""
-"""The same, in sh, from the name of the staging folder."""

@@ -65,16 +65,19 @@ model_probe() { # CONTENT UNIT DIR STAGING ORG NAME BASES; stdin: "SIZE PATH" of
     model_list=$(printf '%s\n' "$7" | model_candidates "$model_dir" "$5" "$6")
     {
         printf '%s\n' "$model_wanted" | sed 's/^/want /'
+        [ ! -f "$model_dir/.provision-manifest" ] || cut -s -d' ' -f4- "$model_dir/.provision-manifest" | sed 's/^/old /'
         printf '%s\n' "$model_dir" "$model_staging" "$model_list" | while read -r model_at; do
             model_files "$model_device" "$model_at"
         done
         [ ! -d "$model_staging" ] || find "$model_staging" -type f -printf 'part %s %P\n'
     } | awk '
         $1 == "want" { size = $2; sub(/^want [0-9]+ /, ""); want[$0] = size; next }
+        $1 == "old" { sub(/^old /, ""); if (!($0 in want)) old++; next }
         $1 == "part" { size = $2; sub(/^part [0-9]+ /, ""); if (!($0 in want)) parts += size; next }
         { same = $1; size = $2; sub(/^[01] [0-9]+ /, "")
           if (($0 in want) && want[$0] == size) { have[$0]; if (same == 1) near[$0] } }
         END { for (path in want) { if (!(path in have)) miss += want[path]; if (!(path in near)) room += want[path] }
+              if (old) print "obsolete", old
               printf "missing %.0f\nroom %.0f\n", (miss > parts ? miss - parts : 0), (room > parts ? room - parts : 0) }'
     if systemctl is-active --quiet "$model_unit" 2>/dev/null; then echo "running"; fi
 }

@@ -101,6 +101,7 @@ class ModelSnapshot(Resource):
             "(content)": said["content"],
             "(there)": "manifest" in said,
             "(damaged)": int(listed) - int(intact),
+            "(obsolete)": int(said.get("obsolete", "0")),
             "(missing)": int(said["missing"]),
             "(room)": int(said["room"]),
             "(free)": int(said["free"]),
@@ -114,14 +115,15 @@ class ModelSnapshot(Resource):
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Let the worker take stock, fetch, check and place, by the way that was chosen."""
-        del actual, changed
-        # what a peer had wrong is fetched from the hub
-        finish = self._job("check", "fetch" if self.peers else "finish")
+        del changed
         if self.push:
-            return [self._prepare(), self._bring("push"), finish]
+            return [self._prepare(), self._bring("push"), self._job("check", "finish")]
         if self.peers:
-            offer = finish.model_copy(update={"offers": self.shares()})
-            return [self._prepare(), self._bring("peer"), offer]
+            running = bool(actual and actual.get("(running)"))  # to stop it would lose its lead
+            # what a peer had wrong is fetched from the hub
+            check = self._job("check", "fetch").model_copy(update={"offers": self.shares()})
+            bring = self._bring("peer", running=running)
+            return [bring, check] if running else [self._prepare(), bring, check]
         return [self._job("download", "fetch")]
 
     def is_there(self, actual: State | None) -> bool:
@@ -133,14 +135,16 @@ class ModelSnapshot(Resource):
         if actual is None or not changed:
             return ""
         missing = int(actual["(missing)"])
-        damaged = f"{actual['(damaged)']} damaged, " if actual["(damaged)"] else ""
         if actual["(running)"]:
             return f"being downloaded now, {human_size(missing)} to go"
+        damaged = f"{actual['(damaged)']} damaged, " if actual["(damaged)"] else ""
+        obsolete = int(actual["(obsolete)"])
+        removed = f"; removes what is no longer listed (files: {obsolete})" if obsolete else ""
         if not missing:
-            return f"{damaged}{human_size(self._size)} are there to be checked"
+            return f"{damaged}{human_size(self._size)} are there to be checked{removed}"
         return (
             f"{damaged}{human_size(missing)} of {human_size(self._size)} from {self._origin}; "
-            f"{self._left(actual)}"
+            f"{self._left(actual)}{removed}"
         )
 
     def room(self, actual: State | None, changed: frozenset[str]) -> Room | None:
@@ -189,9 +193,10 @@ class ModelSnapshot(Resource):
     def _prepare(self) -> Command:
         return self._job("take stock of", "prepare")
 
-    def _bring(self, way: Literal["push", "peer"]) -> Command:
+    def _bring(self, way: Literal["push", "peer"], *, running: bool = False) -> Command:
         """Bring the files into the staging folder; the script downloads where no peer has them."""
-        transfer = Transfer(way=way, bulk=self._bulk(staging_of(self.folder)), origin=self.push)
+        bulk = self._bulk(staging_of(self.folder))
+        transfer = Transfer(way=way, bulk=bulk, origin=self.push, running=running)
         if way == "peer":
             return self._job("download", "fetch").model_copy(update={"transfer": transfer})
         return Command(title=f"push {self.name}", script="", transfer=transfer, timeout=_WEEK)

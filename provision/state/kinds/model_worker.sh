@@ -232,7 +232,8 @@ place() { # move what is staged into place, then say so in the manifest
         [ ! "$staging/$path" -ef "$dir/$path" ] || continue # two names of one file: mv refuses those
         mv -fT -- "$staging/$path" "$dir/$path" || exit 1 # -T: not into a folder of that name
     done || die "cannot write to $dir"
-    [ ! -f "$dir/$manifest" ] || cut -d' ' -f4- "$dir/$manifest" >"$job/former"
+    # only what we ourselves wrote down may be removed, and only below the folder
+    ! is_ours "$dir/$manifest" || cut -s -d' ' -f4- "$dir/$manifest" | grep -Ev '(^|/)\.\.(/|$)' >"$job/former"
     (
         while read -r digest size path; do
             about=$(stat -c '%s %Y' -- "$dir/$path") || exit 1
