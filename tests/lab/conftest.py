@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from keyboard import inv, inventory
+from keyboard import ROLES, inv, inventory
 
 from provision import lab as labs
 from provision.lab.models import TINY_CHAT
@@ -25,7 +25,7 @@ NAME = os.environ.get("PROVISION_TEST_LAB", "test")  # two sessions at once take
 def lab() -> Iterator[Lab]:
     """Bring up a lab that is nobody else's, and take it down at the end."""
     labs.down(NAME)
-    yield labs.up(hosts=2, name=NAME, roles=("base", "docker", "nvidia_container_toolkit"))
+    yield labs.up(hosts=2, name=NAME, roles=ROLES)
     labs.down(NAME)
 
 

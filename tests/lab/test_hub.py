@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hubclient import HASTE, ask, download
 from huggingface_hub import HfApi
+from keyboard import ROLES
 from modelscope_hub import HubApi
 
 from provision import lab as labs
@@ -235,7 +236,7 @@ def test_the_hub_can_be_down_and_up_again(hub: Hub, tmp_path: Path) -> None:
 def test_up_again_keeps_the_hub_as_it_is(lab: Lab, hub: Hub, big: str) -> None:
     """A second up of the same lab leaves its own models and moved branches alone."""
     sha = hub.move(TINY_CHAT, "master", to="v2")
-    again = labs.up(hosts=len(lab.hosts), name=lab.name)
+    again = labs.up(hosts=len(lab.hosts), name=lab.name, roles=ROLES)
     assert again.hub.revision(TINY_CHAT) == sha
     assert HfApi(endpoint=again.hub.url).model_info(big).id == big
 

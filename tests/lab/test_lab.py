@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from keyboard import ROLES
 
 from provision import lab as labs
 from provision.errors import LabError
@@ -155,7 +156,7 @@ def test_a_killed_host_comes_back_with_its_disk_and_a_new_boot(lab: Lab, bare: s
 def test_up_again_keeps_the_hosts_that_run(lab: Lab) -> None:
     """A second up of the same lab boots nothing anew."""
     root(lab, "gpu02", "touch /root/mark")
-    again = labs.up(hosts=2, name=lab.name)
+    again = labs.up(hosts=2, name=lab.name, roles=ROLES)
     assert again.hosts == lab.hosts
     assert root(lab, "gpu02", "rm /root/mark && echo kept") == "kept"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from keyboard import inv
+from keyboard import ROLES, inv
 
 from provision import lab as labs
 from provision.lab import Lab
@@ -192,7 +192,7 @@ def test_bookworm_is_provisioned_like_trixie(lab: Lab, tmp_path: Path) -> None:
     name = "test12"
     labs.down(name)
     try:
-        older = labs.up(hosts=1, distro="bookworm", name=name)
+        older = labs.up(hosts=1, distro="bookworm", name=name, roles=ROLES)
         first = inv("provision", "--inventory", older.inventory, "--yes")
         second = inv("provision", "--inventory", older.inventory, "--yes")
         assert first.status == 0, first.text
