@@ -65,6 +65,10 @@ class HubError(ProvisionError):
     """A model hub that does not answer, or whose answer cannot be trusted or used."""
 
 
+class ServiceError(ProvisionError):
+    """A service that cannot run as it is asked for, or does not answer as it must."""
+
+
 class LabError(ProvisionError):
     """A lab that cannot be built, started or reached."""
 

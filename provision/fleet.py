@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from itertools import chain, repeat
+from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 from provision.checks.driver import check_driver
 from provision.checks.finding import Finding
 from provision.checks.system import check_system
 from provision.errors import ProvisionError, of_host, unexpected
 from provision.facts import Facts
-from provision.host.apply import Orders, Outcome, apply_plan
+from provision.host.apply import Orders, Outcome, RowOutcome, apply_plan
 from provision.host.carrier import Carrier
 from provision.host.connection import Connection
 from provision.host.look import Look, look, read_facts
-from provision.host.steps import Amount, Runner
+from provision.host.steps import Amount, Caller, Runner
 from provision.inventory.schema import Host
 from provision.secret import redact
 from provision.state.plan import HostPlan
@@ -106,8 +107,36 @@ def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watc
     return _visit(hosts, work, forks, watch)
 
 
+class Rollout(NamedTuple):
+    """How a change goes through the fleet: in batches, until too many hosts have failed."""
+
+    batches: tuple[int, ...] = ()
+    """Hosts in each batch, the last number for all that follow; none = all at once."""
+    max_fail: int = 0
+    """Hosts that may fail before the batches that are left are not begun."""
+    caller: Caller | None = None
+    """Who calls services and judges their answers."""
+
+    def split(self, items: Sequence[Visit]) -> Iterator[Sequence[Visit]]:
+        """Yield the batches."""
+        sizes = chain(self.batches[:-1], repeat(self.batches[-1] if self.batches else len(items)))
+        begin = 0
+        while begin < len(items):
+            size = max(1, next(sizes))
+            yield items[begin : begin + size]
+            begin += size
+
+
+AT_ONCE: Final = Rollout()
+"""All hosts in one batch."""
+
+
 def apply(
-    visits: Sequence[Visit], selected: Iterable[str], forks: int, watch: Watch
+    visits: Sequence[Visit],
+    selected: Iterable[str],
+    forks: int,
+    watch: Watch,
+    rollout: Rollout = AT_ONCE,
 ) -> list[Outcome]:
     """Apply the plans of all visited hosts that have changes; each keeps its connection.
 
@@ -128,7 +157,7 @@ def apply(
             outcome = Outcome(host=name, error=of_host(name, " ".join(forbidden)))
         else:
             roles = roles_of(visit.host, wanted)
-            run = Orders(roles, visit.facts, visit.plan, stop.is_set, carrier)
+            run = Orders(roles, visit.facts, visit.plan, stop.is_set, carrier, rollout.caller)
             outcome = apply_plan(visit.connection, run, say)
         watch.done(name, failed=bool(outcome.error))
         return outcome
@@ -144,13 +173,31 @@ def apply(
 
     carrier = Carrier()
     for visit in visits:
-        for bulk in visit.seen.shared if visit.seen else ():
+        for bulk in visit.seen.shared if visit.seen and not visit.error else ():
             carrier.offer(visit.host, bulk)
+    outcomes: list[Outcome] = []
     try:
-        return _pool(due, work, forks, interrupted)
+        for batch in rollout.split(due):
+            failed = [outcome.host for outcome in outcomes if outcome.error]
+            if len(failed) > rollout.max_fail or stop.is_set():
+                outcomes += [_not_begun(visit, failed) for visit in batch]
+            else:
+                outcomes += _pool(batch, work, forks, interrupted)
+        return outcomes
     finally:
         for left_over in carrier.close():
             watch.note(redact(left_over))
+
+
+def _not_begun(visit: Visit, failed: Sequence[str]) -> Outcome:
+    """Return the outcome of a host that nobody touched, for others failed before its turn."""
+    assert visit.plan is not None  # noqa: S101  only planned visits come here
+    rows = tuple(
+        RowOutcome(id=row.id, role=row.role, outcome="not run") for row in visit.plan.pending
+    )
+    why = f"after {', '.join(failed)} failed" if failed else "when the operator stopped"
+    error = f"not begun {why}; nothing was touched. Run again when that is mended."
+    return Outcome(host=visit.host.name, rows=rows, error=of_host(visit.host.name, error))
 
 
 def audit(visits: Sequence[Visit], forks: int, watch: Watch) -> list[Outcome]:
@@ -184,11 +231,12 @@ def check(host: Host, roles: Mapping[str, Role], facts: Facts) -> list[Finding]:
 
 
 def roles_of(host: Host, selected: frozenset[str]) -> dict[str, Role]:
-    """Return the host's roles in order, or those of them that were selected."""
+    """Return the host's roles in order, or those of them that were selected; none that deploys."""
+    roles = {name: cast("Role", host.variables[name]) for name in host.roles}
     return {
-        name: cast("Role", host.variables[name])
-        for name in host.roles
-        if not selected or name in selected
+        name: role
+        for name, role in roles.items()
+        if not role.deploys and (not selected or name in selected)
     }
 
 

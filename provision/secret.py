@@ -21,6 +21,11 @@ _COMMAND_TIMEOUT: Final = 30  # seconds
 _revealed: set[str] = set()
 
 
+def conceal(value: str) -> None:
+    """Mask `value` in every output from now on, and each of its lines: output is shown by lines."""
+    _revealed.update({value, *filter(None, value.splitlines())})
+
+
 class Secret:
     """A reference to a secret: `env:NAME`, `file:PATH` or `cmd:COMMAND`; prints as its reference.
 
@@ -43,8 +48,7 @@ class Secret:
         value = _SOURCES[source](rest).rstrip("\r\n")
         if not value:
             raise SecretError("the secret is empty", where=self.reference, remedy="Set a value.")
-        # Of a secret with several lines each is one: output is shown, and masked, by lines.
-        _revealed.update({value, *filter(None, value.splitlines())})
+        conceal(value)
         return value
 
     def __repr__(self) -> str:

@@ -33,20 +33,21 @@ LAB_MAY: Final = frozenset({"errors"})
 # A wing knows less than what lies below it where the design says so.
 ONLY: Final = {"facts": {"errors"}, "secret": {"errors"}, "inventory": {"errors", "secret"}}
 _SSH: Final = tuple(
-    f"host/{name}.py" for name in ("client", "connection", "known_hosts", "login", "ssh_config")
+    f"host/{name}.py"
+    for name in ("client", "connection", "known_hosts", "login", "ssh_config", "tunnel")
 )
 OWNERS: Final = {
     "fabric": _SSH,
     "paramiko": _SSH,
     "rich": ("report/",),
     "invoke": ("cli/",),
-    "yaml": ("inventory/",),
+    "yaml": ("inventory/", "serving/compose.py"),
     "jinja2": ("state/template.py",),
     "huggingface_hub": ("serving/hub/",),
     "modelscope": ("serving/hub/",),
     "modelscope_hub": ("serving/hub/",),
 }
-KIND_HELPERS: Final = frozenset({"model_folders", "paths"})
+KIND_HELPERS: Final = frozenset({"model_folders", "paths", "release_move"})
 
 
 def violations(package: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from provision.cli import fleet, inventory, lab, models
+from provision.cli import deploy, fleet, inventory, lab, models, render
 from provision.cli.command import Project
 
 
@@ -19,6 +19,8 @@ def namespace(project: Path) -> Collection:
         fleet.facts,
         fleet.trust,
         models.models,
+        render.render,
+        deploy.deploy,
         inventory.inventory,
         inventory.explain,
         inventory.schema,

@@ -38,6 +38,7 @@ _HELP: Final[dict[str, str]] = {
     "distro": "trixie (Debian 13) or bookworm (Debian 12).",
     "name": "The lab's name; several may run side by side.",
 }
+SERVICE_HELP: Final = "Only this service, or these: chat,embed."
 _REPEATABLE: Final = frozenset({"host", "group", "role"})
 _FORMATS: Final = frozenset({"text", "json"})
 

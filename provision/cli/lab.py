@@ -10,12 +10,20 @@ from provision.cli.command import OK, Options, command
 
 
 @command(changes=True)
-def up(options: Options, *, hosts: int = 2, distro: str = "trixie", name: str = "lab") -> int:
+def up(  # noqa: PLR0913  what a lab can be told
+    options: Options,
+    *,
+    hosts: int = 2,
+    distro: str = "trixie",
+    name: str = "lab",
+    serving: bool = False,
+    registry: bool = False,
+) -> int:
     """Bring up a lab of throw-away hosts and write its inventory."""
     del options
     from provision import lab
 
-    found = lab.up(hosts=hosts, distro=distro, name=name)
+    found = lab.up(hosts, distro, name, serving=serving, registry=registry)
     for host in found.hosts:
         _say(f"{host.name}  {host.address}  up")
     _say(f"inventory: {found.inventory}")

@@ -86,7 +86,8 @@ def _lines(name: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
         below = list(models_in(field.annotation))
         default = "" if below else _default(field)
         description = " ".join(str(field.description or "").split())
-        yield f"- `{name}.{key}`{f' (`{default}`)' if default else ''}: {description}"
+        shown = " (required)" if field.is_required() else f" (`{default}`)" if default else ""
+        yield f"- `{name}.{key}`{shown}: {description}"
         inner = f"{name}.{key}" if field.annotation in below else f"{name}.{key}.<name>"
         for model in below:
             yield from (f"  {line}" for line in _lines(inner, model.model_fields))
@@ -94,7 +95,7 @@ def _lines(name: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value in ((), {}):
+    if field.is_required() or value is None or value in ((), {}):
         return ""
     if isinstance(value, tuple):
         return ", ".join(map(str, value))

@@ -13,7 +13,7 @@ from provision import fleet
 from provision.cli.command import FAILED, OK, PENDING, Options
 from provision.cli.selection import selected
 from provision.errors import UsageError
-from provision.fleet import Visit
+from provision.fleet import Rollout, Visit
 from provision.host.steps import Amount
 from provision.inventory.schema import Host
 from provision.report.console import consoles
@@ -22,6 +22,8 @@ from provision.report.models import print_audit
 from provision.report.outcome import print_outcomes
 from provision.report.plan import print_plan
 from provision.report.progress import Progress, progress
+from provision.report.validation import print_validation, validation_document
+from provision.serving.calls import ServiceCaller
 from provision.serving.models import SNAPSHOT, downloads, refuse_unlocked
 
 
@@ -36,6 +38,8 @@ class Run:
         self.roles = frozenset(options.role)
         self.forks = options.forks or fleet.FORKS
         self.visits: list[Visit] = []
+        self.caller: ServiceCaller | None = None
+        """Who calls services, where the task has any called."""
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +73,9 @@ class Run:
         with self.progress("plan", len(self.hosts)) as watch:
             self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch)
 
-    def plan_and_apply(self, *, dry_run: bool, yes: bool, show_commands: bool) -> int:
+    def plan_and_apply(
+        self, *, dry_run: bool, yes: bool, show_commands: bool, rollout: Rollout = fleet.AT_ONCE
+    ) -> int:
         """Plan, show, ask, apply and report; return the exit code."""
         self.plan()
         json = self.options.format == "json"
@@ -83,7 +89,7 @@ class Run:
                 self.print_plan(show_commands=show_commands)
             return self.plan_code()
         self._download_what_is_pushed()
-        return self.apply()
+        return self.apply(rollout)
 
     def audit(self) -> int:
         """Check deeper than a plan does, report it, and return the exit code."""
@@ -112,19 +118,24 @@ class Run:
                 fetch(partial(_tell, watch, key))
                 watch.done(key, failed=False)
 
-    def apply(self) -> int:
+    def apply(self, rollout: Rollout = fleet.AT_ONCE) -> int:
         """Apply what was planned, report it, and return the exit code."""
         with self.progress("provision", len(self.due)) as watch:
-            outcomes = fleet.apply(self.visits, self.roles, self.forks, watch)
+            outcomes = fleet.apply(self.visits, self.roles, self.forks, watch, rollout)
         if self.options.debug:
             sys.stderr.write("".join(outcome.trace for outcome in outcomes))
+        answers = self.caller.findings if self.caller else []
         if self.options.format == "json":
-            write_json(outcome_document(self.visits, outcomes))
+            validation = {"validation": validation_document(answers)} if self.caller else {}
+            write_json(outcome_document(self.visits, outcomes) | validation)
         else:
+            if answers:
+                print_validation(self.stdout, answers)
             print_outcomes(self.stdout, self.visits, outcomes)
         if any(visit.error for visit in self.visits) or any(item.error for item in outcomes):
             return FAILED
-        return PENDING if self._warned else OK
+        weak = any(answer.verdict == "warn" for answer in answers)
+        return PENDING if weak or self._warned else OK
 
     def print_plan(self, *, show_commands: bool) -> None:
         """Report the plan."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from provision.cli.command import Options, Project
 from provision.errors import UsageError, nearest
 from provision.inventory.load import find, load
 from provision.inventory.schema import Host, Inventory
 from provision.inventory.select import select
-from provision.state.role import load_roles
+from provision.state.role import Role, load_roles
 
 
 def loaded(options: Options) -> Inventory:
@@ -24,7 +25,19 @@ def selected(options: Options) -> list[Host]:
     if not options.role:
         return chosen
     known = {role for host in chosen for role in host.roles}
+    deployed = {
+        name
+        for host in chosen
+        for name, role in host.variables.items()
+        if cast("Role", role).deploys
+    }
     for role in options.role:
+        if role in deployed:
+            raise UsageError(
+                f"the role '{role}' is deployed, not planned",
+                where="--role",
+                remedy="Leave it out; it is the subject of inv deploy.",
+            )
         if role not in known:
             raise UsageError(
                 f"no selected host has the role '{role}'",

@@ -14,7 +14,7 @@ from provision.errors import ApplyError, ConnectError, ProvisionError, of_host, 
 from provision.facts import Facts
 from provision.host.connection import Connection
 from provision.host.look import Look, look, probe, without_note
-from provision.host.steps import Carrier, Runner, Say, StepError
+from provision.host.steps import Caller, Carrier, Runner, Say, StepError
 from provision.secret import redact
 from provision.state.announced import refuse_unlisted
 from provision.state.plan import HostPlan, Notice, RolePlan, Step
@@ -58,6 +58,8 @@ class Orders(NamedTuple):
     """Asked before each role, and during detached steps: whether the operator wants to leave."""
     carrier: Carrier | None = None
     """Who brings bulk data and shares it between the hosts of the run."""
+    caller: Caller | None = None
+    """Who calls services and judges their answers."""
 
 
 def apply_plan(connection: Connection, orders: Orders, say: Say) -> Outcome:
@@ -85,7 +87,7 @@ class _Run:
 
     def __init__(self, connection: Connection, orders: Orders, say: Say) -> None:
         self.connection = connection
-        self.runner = Runner(connection, say, orders.stopped, orders.carrier)
+        self.runner = Runner(connection, say, orders.stopped, orders.carrier, orders.caller)
         self.roles = orders.roles
         self.shown = orders.shown
         self.stopped = orders.stopped

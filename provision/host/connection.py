@@ -84,8 +84,7 @@ class Connection:
 
         `timeout` is in seconds and for the whole script; `on_line` gets each line of its output.
         """
-        if self._fabric is None or not self._fabric.is_connected:  # lost while nobody looked
-            self.open()
+        self.transport()
         user = self._fabric.user
         with self._explained(self._fabric):
             command = "sh -s" if user == "root" else "env LC_ALL=C sudo -n sh -s"
@@ -95,6 +94,13 @@ class Connection:
         if user != "root":
             explain_sudo(self.where, user, result.status, result.stderr)
         return result
+
+    def transport(self) -> paramiko.Transport:
+        """Return what channels are opened on; log in again where it was lost while nobody looked."""
+        if self._fabric is None or not self._fabric.is_connected:
+            self.open()
+        transport: paramiko.Transport = self._fabric.transport
+        return transport
 
     @property
     def where(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -12,7 +13,7 @@ from provision.host.causes import cause_of
 from provision.host.connection import Connection
 from provision.inventory.schema import Host
 from provision.state.plan import Step
-from provision.state.resource import Bulk, Command, Transfer
+from provision.state.resource import Bulk, Calls, Command, Transfer
 from provision.state.shell import framed, literal, nonce
 
 
@@ -23,8 +24,17 @@ class StepError(ApplyError):
         """Keep the ids that the failed step, the last of `steps`, serves, and those done before."""
         super().__init__(what, where=where, remedy=remedy)
         *before, failed = steps
+        self.steps = steps
         self.ids = failed.ids
         self.done = tuple(dict.fromkeys(name for step in before for name in step.ids))
+
+    left = False
+    """Whether the operator left and the step goes on by itself."""
+
+    def followed_by(self, said: str) -> StepError:
+        """Return the same error, which also says what came of it."""
+        remedy = f"{self.remedy.rstrip('.')}. {said}" if self.remedy else said
+        return StepError(self.what, where=self.where, remedy=remedy, steps=self.steps)
 
 
 class Amount(NamedTuple):
@@ -52,6 +62,13 @@ class Carrier(Protocol):
         """Say that a host will fetch nothing more, so that nobody waits for it."""
 
 
+class Caller(Protocol):
+    """Who calls services on a host and judges their answers."""
+
+    def call(self, connection: Connection, calls: Calls, say: Say) -> None:
+        """Call them; `ApplyError` names the answer that is wrong."""
+
+
 class Runner(NamedTuple):
     """How commands run on one host."""
 
@@ -60,17 +77,53 @@ class Runner(NamedTuple):
     stopped: Callable[[], bool] = lambda: False
     """Asked while a detached step runs: whether the operator has left."""
     carrier: Carrier | None = None
+    caller: Caller | None = None
 
     def run(self, steps: Sequence[Step]) -> None:
         """Run commands in order until one fails; raise `StepError` for that one."""
         done: list[Step] = []
+        risky = 0.0  # when the first step with a rescue began
         for part in _parts(steps):
-            if part[0].command.transfer is None or not self._carry(done, part[0]):
-                self._exec(done, part)
+            risky = risky or (time.monotonic() if part[0].command.rescue else 0.0)
+            try:
+                self._part(done, part)
+            except StepError as error:
+                if part[0].command.rescue and not error.left:
+                    raise self._rescued(error, part[0], risky) from error
+                raise
             done += part
-            offer = part[-1].command.offers
-            if offer and self.carrier:
-                self.carrier.offer(self.connection.host, offer)
+
+    def _part(self, done: Sequence[Step], part: list[Step]) -> None:
+        command = part[-1].command
+        if command.calls:
+            self._call(done, part[0])
+        elif command.transfer is None or not self._carry(done, part[0]):
+            self._exec(done, part)
+        if command.offers and self.carrier:
+            self.carrier.offer(self.connection.host, command.offers)
+
+    def _rescued(self, error: StepError, failed: Step, risky: float) -> StepError:
+        """Bring back what was there before, and say what came of it beside why it was needed."""
+        rescue = [Step(ids=failed.ids, command=command) for command in failed.command.rescue]
+        try:
+            self.run(rescue)
+        except StepError as second:
+            said = f"The way back failed too: {second.where}: {second.what}. {second.remedy}"
+            return error.followed_by(said)
+        seconds = time.monotonic() - risky
+        title = rescue[-1].command.title
+        return error.followed_by(f"Rolled back ({title}) {seconds:.0f} s after the change began.")
+
+    def _call(self, before: Sequence[Step], step: Step) -> None:
+        assert step.command.calls is not None  # noqa: S101  the caller asked
+        assert self.caller is not None  # noqa: S101  whoever plans calls brings one
+        self.say(step.command.title, "")
+        try:
+            self.caller.call(self.connection, step.command.calls, self.say)
+        except ApplyError as error:
+            raise StepError(
+                error.what, where=error.where, remedy=error.remedy, steps=[*before, step]
+            ) from error
 
     def _carry(self, before: Sequence[Step], step: Step) -> bool:
         transfer = step.command.transfer
@@ -127,10 +180,10 @@ class Runner(NamedTuple):
 
 
 def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Yield what goes into one exec: all that lies between transfers, and before an offer."""
+    """Yield what goes into one exec: all between steps of another sort, and before an offer."""
     part: list[Step] = []
     for step in steps:
-        if step.command.transfer:
+        if step.command.transfer or step.command.calls or step.command.rescue:
             yield from filter(None, [part])
             yield [step]
             part = []
@@ -144,12 +197,14 @@ def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 def _left(steps: Sequence[Step]) -> StepError:
     """Return the error of a step, the last of `steps`, that the operator did not wait for."""
-    return StepError(
+    error = StepError(
         "stopped by the operator; it goes on by itself on the host",
         where=steps[-1].command.title,
         remedy="Run again to watch it to its end.",
         steps=steps,
     )
+    error.left = True
+    return error
 
 
 def _amount(line: str) -> Amount | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provision.errors import LabError
 from provision.lab.engine import Engine
-from provision.lab.keys import MIRROR_NAMES
+from provision.lab.keys import MIRROR_NAMES, REGISTRY_NAME
 from provision.lab.names import LABEL, Space
 from provision.lab.process import run
 
@@ -38,7 +38,7 @@ class LabHost:
     container: str
 
 
-def prepare(space: Space, host: LabHost, mirror: str) -> None:
+def prepare(space: Space, host: LabHost, mirror: str, registry: str) -> None:
     """Make what the host is born with: host keys, the users' key, names. Made once, then kept."""
     etc = space.folder / "seed" / host.name / "etc"
     (etc / "ssh").mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,8 @@ def prepare(space: Space, host: LabHost, mirror: str) -> None:
         list(pool.map(lambda kind: _host_key(etc / "ssh", kind, host.name), KEY_TYPES))
     shutil.copy(space.folder / "id_ed25519.pub", etc / "lab" / "authorized_keys")
     (etc / "hosts").write_text(
-        f"127.0.0.1 localhost\n{host.address} {host.name}\n{mirror} {' '.join(MIRROR_NAMES)}\n"
+        f"127.0.0.1 localhost\n{host.address} {host.name}\n"
+        f"{mirror} {' '.join(MIRROR_NAMES)}\n{registry} {REGISTRY_NAME}\n"
     )
 
 

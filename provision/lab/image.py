@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from provision.errors import LabError
+from provision.lab.deb import unpack
 from provision.lab.engine import Engine
 from provision.lab.keys import MIRROR_NAMES, Keys
 from provision.lab.machine import KEYRING, architecture, debian_mirror
 from provision.lab.names import ASSETS, LABEL, assets, cache, recipe
 from provision.lab.process import Say, as_root, pipe, step
+from provision.lab.suite import Suite
 
 DISTROS = ("trixie", "bookworm")
 PACKAGES = (
@@ -85,7 +87,7 @@ def _bootstrap(engine: Engine, distro: str, tag: str) -> None:
 
 def _customize(engine: Engine, plain: str, tag: str, keys: Keys) -> None:
     script = ("/bin/sh", "/lab-build/customize")
-    with tempfile.TemporaryDirectory() as scratch, _container(engine, plain, *script) as container:
+    with TemporaryDirectory() as scratch, _container(engine, plain, *script) as container:
         build = Path(scratch) / "lab-build"
         shutil.copytree(ASSETS / "host", build)
         shutil.copy(keys.authority, build / "ca.crt")
@@ -107,18 +109,37 @@ def _container(engine: Engine, image: str, *argv: str) -> Iterator[str]:
         engine("rm", "--force", "--volumes", name, check=False)
 
 
+def ensure_packages_image(
+    engine: Engine, packages: Iterable[str], tag: str, command: str, say: Say
+) -> None:
+    """Build the image of a helper: a few packages of Debian's, unpacked, and nothing else."""
+    if has_image(engine, tag):
+        return
+    suite = Suite("trixie")
+    suite.refresh(say)
+    what = f"building the image {tag.partition(':')[0]}"
+    with step(say, what), TemporaryDirectory(dir=cache()) as scratch:
+        tree = Path(scratch)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            (tree / "usr" / name).mkdir(parents=True)
+            (tree / name).symlink_to(f"usr/{name}")
+        for package in suite.closure(packages):
+            unpack(package, tree)
+        import_tree(engine, tree, tag, command)
+
+
 def import_tree(engine: Engine, tree: Path, tag: str, command: str) -> None:
     """Make an image of a folder, whose files it then holds as root's."""
     tar = ["tar", "-C", str(tree), "--numeric-owner", "--owner=0", "--group=0", "-c", "."]
     import_tar(engine, tar, tag, cache() / "images" / "import.log", f"CMD {command}")
 
 
-def import_tar(engine: Engine, tar: list[str], tag: str, log: Path, change: str = "") -> None:
+def import_tar(engine: Engine, tar: list[str], tag: str, log: Path, *changes: str) -> None:
     """Make an image of the tar that a command writes; half a tar never gets the tag."""
     unproven = f"{tag}-unproven"
-    changes = ("--change", change) if change else ()
+    options = [word for change in changes for word in ("--change", change)]
     try:
-        pipe(tar, engine.command("import", *changes, "-", unproven), log)
+        pipe(tar, engine.command("import", *options, "-", unproven), log)
         engine("tag", unproven, tag)
     finally:
         engine("rmi", unproven, check=False)

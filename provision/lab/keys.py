@@ -18,6 +18,7 @@ MIRROR_NAMES = (
     "deb.debian.org",
     "pypi.tuna.tsinghua.edu.cn",
 )
+REGISTRY_NAME = "registry.lab"
 SIGNERS = {
     "docker-ce": "Docker Release (LAB) <docker@lab.invalid>",
     "nvidia": "NVIDIA CORPORATION (LAB) <nvidia@lab.invalid>",
@@ -100,7 +101,7 @@ def _make_authority(folder: Path) -> None:
 
 
 def _extensions() -> str:
-    names = ",".join(f"DNS:{name}" for name in MIRROR_NAMES)
+    names = ",".join(f"DNS:{name}" for name in (*MIRROR_NAMES, REGISTRY_NAME))
     return f"subjectAltName={names}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n"
 
 
@@ -111,7 +112,7 @@ def _is_certified(folder: Path) -> bool:
 
 
 def _certify(folder: Path) -> None:
-    """Make the mirrors' certificate; the authority stays, since hosts' images hold it."""
+    """Make the certificate of mirrors and registry; the authority stays, since hosts' images hold it."""
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     (folder / "tls.crt").unlink(missing_ok=True)
     request = ("-subj", "/CN=provision lab mirror", "-keyout", "tls.key", "-out", "tls.csr")

@@ -14,7 +14,10 @@ from provision.lab.hub_container import Hub
 from provision.lab.keys import Keys
 from provision.lab.mirror import Mirror, ensure_tiny_image
 from provision.lab.names import Space, cache
-from provision.lab.process import Result, run, say_on_stderr
+from provision.lab.process import Result, pipe, run, say_on_stderr
+from provision.lab.registry import Registry
+from provision.lab.serving_models import publish
+from provision.lab.vllm_image import VllmImage
 
 PIP_INDEX = "https://pypi.tuna.tsinghua.edu.cn/simple/"
 GPU_PROFILES = ("h200-x1", "h200-x2", "none", "mismatch", "hang")
@@ -31,6 +34,7 @@ class Lab:
     subnet: str
     mirror: Mirror
     hub: Hub
+    registry: Registry
     hosts: tuple[LabHost, ...]
 
     @property
@@ -156,6 +160,21 @@ class Lab:
         """Return a tar for `docker import` with a static busybox."""
         return ensure_tiny_image(say_on_stderr)
 
+    @property
+    def vllm_archive(self) -> Path:
+        """The archive of vLLM's image, as `docker save` made it, compressed with zstd."""
+        return VllmImage(self.engine).archive(say_on_stderr)
+
+    def load(self, host: str | LabHost, archive: Path) -> None:
+        """Load an image's archive into the Docker Engine of a host, not over SSH."""
+        docker_load = ("exec", "--interactive", self.host(host).container, "docker", "load")
+        log = self.space.folder / "load.log"
+        pipe(["cat", str(archive)], self.engine.command(*docker_load), log)
+
+    def publish_serving_models(self) -> None:
+        """Let the hub have the models that services run; the first time they are trained."""
+        publish(self.hub, VllmImage(self.engine), say_on_stderr)
+
     def save(self) -> None:
         """Remember what `find` cannot ask the engine."""
         hosts = [asdict(host) for host in self.hosts]
@@ -173,9 +192,16 @@ def load(engine: Engine, space: Space) -> Lab | None:
     hosts = tuple(LabHost(**host) for host in state["hosts"])
     mirror = Mirror(engine, space, state["mirror"])
     hub = Hub.of(engine, space, hub_address(IPv4Network(state["subnet"])))
-    return Lab(engine, space, state["distro"], state["image"], state["subnet"], mirror, hub, hosts)
+    registry = Registry(engine, space, registry_address(IPv4Network(state["subnet"])))
+    about = (state["distro"], state["image"], state["subnet"])
+    return Lab(engine, space, *about, mirror, hub, registry, hosts)
 
 
 def hub_address(subnet: IPv4Network) -> str:
     """Return the address of a lab's model hub."""
     return str(subnet[3])
+
+
+def registry_address(subnet: IPv4Network) -> str:
+    """Return the address of a lab's image registry."""
+    return str(subnet[4])

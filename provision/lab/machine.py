@@ -24,6 +24,7 @@ TOOLS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "ip": "iproute2",
+    "zstd": "zstd",
 }
 
 

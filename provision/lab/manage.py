@@ -17,7 +17,7 @@ from provision.lab.hub_container import Hub
 from provision.lab.image import Image, ensure_image
 from provision.lab.inventory import ROLES, write_files
 from provision.lab.keys import Keys, ensure_keys
-from provision.lab.lab import Lab, hub_address, load
+from provision.lab.lab import Lab, hub_address, load, registry_address
 from provision.lab.machine import ensure_tools
 from provision.lab.mirror import Mirror, ensure_mirror_image
 from provision.lab.models import ensure_models
@@ -26,6 +26,7 @@ from provision.lab.network import Subnet, ensure_network
 from provision.lab.nvidia import ensure_nvidia
 from provision.lab.process import Say, run, say_on_stderr, step
 from provision.lab.pypi import ensure_pypi
+from provision.lab.registry import Registry
 
 MOST_HOSTS = 99
 FIRST = 10  # the address of gpu01 is the subnet's eleventh, the mirror's the second, the hub's the third
@@ -49,10 +50,15 @@ def up(  # noqa: PLR0913, PLR0917  what a lab can be told
     directory: Path | None = None,
     say: Say = say_on_stderr,
     roles: Sequence[str] = ROLES,
+    *,
+    serving: bool = False,
+    registry: bool = False,
 ) -> Lab:
     """Bring a lab up with at least `hosts` hosts; those that run already are kept.
 
-    `roles` is what its inventory gives them.
+    `roles` is what its inventory gives them. `serving` lets the hub have the models that services
+    run and makes the archive of vLLM's image; `registry` serves that image. The first time each
+    takes minutes.
     """
     if not 1 <= hosts <= MOST_HOSTS:
         raise LabError(f"{hosts} hosts", remedy=f"Ask for 1 to {MOST_HOSTS}.")
@@ -66,6 +72,11 @@ def up(  # noqa: PLR0913, PLR0917  what a lab can be told
         _boot(lab, say)
         lab.save()
         write_files(lab, roles)
+        if serving:
+            lab.publish_serving_models()
+            say(f"lab: vLLM's image is {lab.vllm_archive}")
+        if registry:
+            lab.registry.up(say)
     return lab
 
 
@@ -92,6 +103,7 @@ def status(name: str = "lab", directory: Path | None = None) -> dict[str, Any]:
     about |= {"distro": lab.distro, "subnet": lab.subnet, "inventory": str(lab.inventory)}
     about["mirror"] = {"address": lab.mirror.address, "state": states.get("mirror", "absent")}
     about["hub"] = {"url": lab.hub.url, "state": states.get("hub", "absent")}
+    about["registry"] = {"url": lab.registry.url, "state": states.get("registry", "absent")}
     about["hosts"] = [
         {"name": host.name, "address": host.address, "state": states.get(host.name, "absent")}
         for host in lab.hosts
@@ -164,12 +176,15 @@ def _assemble(ground: Ground, space: Space, distro: str, count: int) -> Lab:
     if not key.exists():
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", space.id, "-f", str(key)])
     hosts = tuple(_host(space, subnet, number) for number in range(1, count + 1))
+    registry = Registry(ground.engine, space, registry_address(subnet))
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda host: prepare(space, host, mirror.address), hosts))
+        born = (mirror.address, registry.address)
+        list(pool.map(lambda host: prepare(space, host, *born), hosts))
     mirror.up(ground.roots, ground.keys)
     hub = Hub.of(ground.engine, space, hub_address(subnet))
     hub.serve(ground.models)
-    return Lab(ground.engine, space, distro, ground.image.tag, str(subnet), mirror, hub, hosts)
+    about = (distro, ground.image.tag, str(subnet))
+    return Lab(ground.engine, space, *about, mirror, hub, registry, hosts)
 
 
 def _host(space: Space, subnet: Subnet, number: int) -> LabHost:

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from provision.errors import LabError
 from provision.lab.deb import unpack
 from provision.lab.engine import Engine
-from provision.lab.image import has_image, import_tree
+from provision.lab.image import ensure_packages_image
 from provision.lab.keys import SIGNERS, Keys
 from provision.lab.names import ASSETS, LABEL, Space, cache, recipe
-from provision.lab.process import Say, run, step
+from provision.lab.process import Say, run
 from provision.lab.suite import Suite
 
 PYTHON = ("python3-minimal", "libpython3-stdlib")
@@ -127,18 +127,7 @@ class Mirror:
 
 def ensure_mirror_image(engine: Engine, say: Say) -> None:
     """Build the image that the mirror runs in: a Python interpreter and nothing else."""
-    if has_image(engine, IMAGE):
-        return
-    suite = Suite("trixie")
-    suite.refresh(say)
-    with step(say, "building the mirror's image"), TemporaryDirectory(dir=cache()) as scratch:
-        tree = Path(scratch)
-        for name in ("bin", "sbin", "lib", "lib64"):
-            (tree / "usr" / name).mkdir(parents=True)
-            (tree / name).symlink_to(f"usr/{name}")
-        for package in suite.closure(PYTHON):
-            unpack(package, tree)
-        import_tree(engine, tree, IMAGE, '["/usr/bin/python3", "/lab/mirrord.py"]')
+    ensure_packages_image(engine, PYTHON, IMAGE, '["/usr/bin/python3", "/lab/mirrord.py"]', say)
 
 
 def ensure_tiny_image(say: Say) -> Path:

@@ -20,6 +20,7 @@ TOOLS = ("pip", "setuptools")
 PYTHONS = ("3.11", "3.13")  # bookworm's and trixie's
 GLIBC = range(17, 37)  # the minor versions of glibc 2 whose wheels run on bookworm and later
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # Debian's names and Python's
+PIP = (sys.executable, "-m", "pip")
 PAGE = "<!DOCTYPE html>\n<html><body>\n{links}</body></html>\n"
 
 
@@ -37,9 +38,8 @@ def ensure_pypi(say: Say) -> Path:
 def download(folder: Path, *arguments: str) -> None:
     """Fetch wheels with this Python's pip, from wherever it is set up to fetch."""
     quiet = ("--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder))
-    pip = [sys.executable, "-m", "pip", "download", *quiet, *arguments]
     try:
-        run(pip)
+        run([*PIP, "download", *quiet, *arguments])
     except LabError as error:
         remedy = "Let pip of this Python reach a package index, see `pip config`."
         raise LabError(error.what, where=f"pip download {arguments[-1]}", remedy=remedy) from error
@@ -49,12 +49,12 @@ def _build(locks: list[Path], tree: Path) -> None:
     packages = tree / "packages"
     packages.mkdir()
     for python in PYTHONS:
-        target = _target(python)
+        options = target(python)
         for lock in locks:  # all that a locked file needs stands in it
-            download(packages, *target, "--no-deps", "--require-hashes", "-r", str(lock))
+            download(packages, *options, "--no-deps", "--require-hashes", "-r", str(lock))
         if not locks:
-            download(packages, *target, *UNLOCKED)
-        download(packages, *target, "--no-deps", *TOOLS)
+            download(packages, *options, *UNLOCKED)
+        download(packages, *options, "--no-deps", *TOOLS)
     projects: dict[str, list[Path]] = {}
     for wheel in sorted(packages.iterdir()):
         projects.setdefault(normalized(wheel.name.partition("-")[0]), []).append(wheel)
@@ -68,7 +68,7 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _target(python: str) -> list[str]:
+def target(python: str) -> list[str]:
     """Return pip's options for wheels of another Python on this architecture."""
     machine = MACHINES.get(architecture(), architecture())
     tags = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC] + [f"manylinux2014_{machine}"]

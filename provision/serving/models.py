@@ -113,6 +113,9 @@ class ModelsRole(Protocol):
     def listing(self, identity: str) -> Listing:
         """Return the files of one model as the lock file has them."""
 
+    def folder_of(self, identity: str) -> str:
+        """Return the folder of one model on the host."""
+
     def local(self, identity: str) -> Path:
         """Return the folder on the controller from which a model is pushed."""
 

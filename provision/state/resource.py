@@ -69,6 +69,18 @@ class Transfer(BaseModel):
     """For `peer`: the host downloads it already, so that the others wait for this one."""
 
 
+class Calls(BaseModel):
+    """Services that are to answer real calls."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str
+    """Folder on the host with the releases."""
+    release: str
+    """Folder of the release they run from; empty: each that which it was validated in."""
+    services: tuple[str, ...]
+
+
 class Command(BaseModel):
     """One step that changes a host: POSIX sh, run by root, with `prelude.sh` at hand."""
 
@@ -91,6 +103,10 @@ class Command(BaseModel):
     transfer: Transfer | None = None
     """Bulk data that is brought instead of running the script; where no peer has it, the script
     runs and fetches it from elsewhere."""
+    calls: Calls | None = None
+    """Services that are called instead of running the script; an answer that is wrong fails."""
+    rescue: tuple[Command, ...] = ()
+    """What brings back what was there before, when this step fails."""
 
 
 class Handler(BaseModel):

@@ -29,6 +29,8 @@ class Role(BaseModel):
     """Where the role's templates are: `templates/<role>`."""
     needs_gpu: ClassVar[bool] = False
     """Makes sense only where the NVIDIA driver works."""
+    deploys: ClassVar[bool] = False
+    """Describes services that are deployed; it has no resources to be planned and applied."""
 
     lock_timeout: int = 300
     """Seconds to wait for another apt or dpkg to finish."""

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from shlex import quote
 
-__all__ = ["framed", "literal", "nonce", "prelude", "quote"]
+__all__ = ["framed", "functions", "literal", "nonce", "prelude", "quote"]
 
 
 @cache
@@ -18,6 +18,14 @@ def prelude() -> str:
     return "".join(
         line for line in text.splitlines(keepends=True) if not line.startswith("#")
     ).strip()
+
+
+@cache
+def functions(name: str) -> str:
+    """Return the sh functions of `kinds/<name>.sh`, without the lines that are comments."""
+    text = files("provision.state.kinds").joinpath(f"{name}.sh").read_text(encoding="utf-8")
+    kept = (line for line in text.splitlines() if not line.lstrip().startswith("# "))
+    return "\n".join(kept).strip()
 
 
 def nonce() -> str:

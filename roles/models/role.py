@@ -88,7 +88,7 @@ class Models(Role):
 
     def leftovers(self) -> Leftovers:
         """Return the role that removes what is not wanted any more, and does nothing else."""
-        return Leftovers(dir=self.dir, keep=tuple(map(self._folder, self.wanted)))
+        return Leftovers(dir=self.dir, keep=tuple(map(self.folder_of, self.wanted)))
 
     def listing(self, identity: str) -> Listing:
         """Return the files of one model as the lock file has them; raise `RoleError` without."""
@@ -105,6 +105,10 @@ class Models(Role):
             check_complete(narrowed)
         return narrowed
 
+    def folder_of(self, identity: str) -> str:
+        """Return the folder of one model on the host."""
+        return f"{self.dir}/{identity}/{_folder_name(self.listing(identity))}"
+
     def local(self, identity: str) -> Path:
         """Return the folder on the controller from which a model is pushed."""
         wish = self.wanted[identity]
@@ -117,15 +121,12 @@ class Models(Role):
         wish = self.wanted[identity] or ModelWish()
         return wish.source == "controller" or (wish.via or self.via) == "push"
 
-    def _folder(self, identity: str) -> str:
-        return f"{self.dir}/{identity}/{_folder_name(self.listing(identity))}"
-
     def _snapshot(self, identity: str, wanted: Wanted, host: Host) -> ModelSnapshot:
         listing, pushed = self.listing(identity), self.is_pushed(identity)
         wish = self.wanted[identity] or ModelWish()
         return ModelSnapshot(
             name=f"{identity}@{listing.revision[:12]}",
-            folder=self._folder(identity),
+            folder=self.folder_of(identity),
             model=identity,
             files=tuple(
                 ModelFile(path=file.path, size=file.size_bytes, digest=file.digest)

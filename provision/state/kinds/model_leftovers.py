@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from importlib.resources import files
 from typing import ClassVar, Final
 
 from provision.state.kinds.model_folders import staging_of
 from provision.state.kinds.paths import AbsolutePath
 from provision.state.resource import Command, Resource, State
-from provision.state.shell import quote
+from provision.state.shell import functions, quote
 from provision.state.sizes import human_size
 
 _LINE: Final = re.compile(r"(\d+) (/.+)")
@@ -28,7 +26,7 @@ class ModelLeftovers(Resource):
     def probe(self) -> str:
         """List snapshots and broken-off downloads that are not kept and that no container mounts."""
         kept = "\n".join([*self.keep, *map(staging_of, self.keep)])
-        return f"{_script()}\nprintf '%s\\n' {quote(kept)} | model_leftovers {quote(self.name)}"
+        return f"{functions('model_leftovers')}\nprintf '%s\\n' {quote(kept)} | model_leftovers {quote(self.name)}"
 
     def actual(self, output: str) -> State | None:
         """Parse the list, a folder with its size on disk a line."""
@@ -60,10 +58,3 @@ class ModelLeftovers(Resource):
         if not changed or actual is None:
             return ()
         return (f"removes {human_size(int(actual['(bytes)']))} of models that nothing wants",)
-
-
-@cache
-def _script() -> str:
-    """Return the functions, without their comments."""
-    text = files("provision.state.kinds").joinpath("model_leftovers.sh").read_text(encoding="utf-8")
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("# "))

@@ -1,0 +1,35 @@
+"""The finding of a validation: one line about one thing that a service must do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Verdict = Literal["ok", "warn", "fail"]
+Concern = Literal["protocol", "quality"]
+"""Whether a service answers as it must at all, or only how good its answers are."""
+View = Literal["host", "controller"]
+"""Where the calls came from: the host itself, or the machine that runs us."""
+
+
+class Finding(BaseModel):
+    """What one check of a service has to say; any `fail` is a reason to roll back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    check: str
+    service: str
+    host: str
+    verdict: Verdict
+    what: str
+    remedy: str = ""
+    seconds: float
+    concern: Concern = "protocol"
+    """`quality` fails only where the service requires the check."""
+    view: View = "host"
+
+    def __str__(self) -> str:
+        """Return `gpu01: chat: tools: what. remedy`."""
+        line = f"{self.host}: {self.service}: {self.check}: {self.what}"
+        return f"{line.rstrip('.')}. {self.remedy}" if self.remedy else line

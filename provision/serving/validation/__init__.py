@@ -1,0 +1,1 @@
+"""Validation: real calls to a service, and an honest verdict about what came back."""

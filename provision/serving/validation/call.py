@@ -1,0 +1,110 @@
+"""How a service is called: through SSH as the host sees it, or from the controller."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from provision.host.connection import Connection
+from provision.host.tunnel import Tunnel
+from provision.serving.finding import View
+from provision.serving.service import Service
+from provision.serving.validation.wire import (
+    Answer,
+    Limits,
+    NoAnswerError,
+    Pipe,
+    Request,
+    exchange,
+)
+
+ALL_ADDRESSES: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  a name, nothing is bound
+"""Binds that are no destination, and how the host reaches them itself."""
+
+
+class Call(Protocol):
+    """One place from which requests reach a service."""
+
+    host: str
+    """Name of the host on which the service runs."""
+    view: View
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+    ) -> Answer:
+        """Return the answer, whatever its status; raise `NoAnswerError` where there is none.
+
+        `body` is sent as JSON. Without one the answer must be a quick one. Raise `ConnectError`
+        where it is the way to the host that does not work, and not the service.
+        """
+
+
+class _Http:
+    """What both ways have in common: everything but the opening."""
+
+    def __init__(self, host: str, address: str, port: int, limits: Limits | None) -> None:
+        self.host = host
+        self._to = address, port
+        self._limits = limits or Limits()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+    ) -> Answer:
+        """Return the answer; see `Call`."""
+        limits = self._limits
+        if body is None:
+            limits = limits._replace(first_byte=limits.quick, whole=limits.quick)
+        accept = {"Accept": "text/event-stream" if stream else "application/json"}
+        try:
+            pipe = self._open(limits.connect)
+        except OSError as error:
+            reason = error.strerror or str(error) or type(error).__name__
+            said = f"no connection to {self._to[0]}:{self._to[1]}: {reason}"
+            raise NoAnswerError(said) from error
+        return exchange(pipe, Request(method, path, body, {**accept, **(headers or {})}), limits)
+
+    def _open(self, timeout: float) -> Pipe:
+        raise NotImplementedError
+
+
+class OnHost(_Http):
+    """Calls through the SSH connection, from the host's own point of view."""
+
+    view: View = "host"
+
+    def __init__(
+        self, connection: Connection, service: Service, limits: Limits | None = None
+    ) -> None:
+        """Prepare; nothing is opened before the first request."""
+        address = ALL_ADDRESSES.get(service.bind, service.bind)
+        super().__init__(connection.host.name, address, service.port, limits)
+        self._connection = connection
+
+    def _open(self, timeout: float) -> Pipe:
+        return Tunnel(self._connection, *self._to, timeout)
+
+
+class FromController(_Http):
+    """Calls straight from this machine, as clients make them."""
+
+    view: View = "controller"
+
+    def __init__(self, host: str, address: str, port: int, limits: Limits | None = None) -> None:
+        """Prepare; nothing is opened before the first request."""
+        super().__init__(host, address, port, limits)
+
+    def _open(self, timeout: float) -> Pipe:
+        return socket.create_connection(self._to, timeout)

@@ -1,0 +1,170 @@
+"""The service: a container of a release that is healthy and has answered real calls."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from provision.errors import SecretError
+from provision.secret import Secret
+from provision.state.kinds.paths import AbsolutePath
+from provision.state.kinds.release_move import Move
+from provision.state.resource import Command, Difference, Resource, State
+from provision.state.shell import functions, literal, quote
+
+_DIGITS: Final = 12
+
+
+class Release(BaseModel):
+    """What the folder of a release holds: all services of a host, of which some are brought up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: AbsolutePath
+    """Folder on the host with all releases."""
+    compose: str
+    """Text of compose.yaml."""
+    hashes: Mapping[str, str]
+    """By service, what its container's configuration is known by."""
+    secrets: Mapping[str, Mapping[str, Secret]] = {}
+    """By service, the variables of its file NAME.env, which only root reads."""
+    about: str = "{}"
+    """JSON of how to call the services."""
+
+    @property
+    def id(self) -> str:
+        """Return the name of its folder, which is the same for the same content."""
+        parts = [self.compose, self.about, repr(sorted(self.hashes.items()))]
+        parts += [f"{name} {self.digest(name)}" for name in sorted(self.secrets)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
+
+    @property
+    def folder(self) -> str:
+        """Return its folder."""
+        return f"{self.base}/releases/{self.id}"
+
+    def digest(self, service: str) -> str:
+        """Return the sha256 of a service's NAME.env; empty where it has none."""
+        lines = [f"{name}='{value.reveal()}'\n" for name, value in self.variables(service)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else ""
+
+    def variables(self, service: str) -> list[tuple[str, Secret]]:
+        """Return a service's secret variables in order; a value that no such file holds is refused."""
+        found = sorted(self.secrets.get(service, {}).items())
+        for name, value in found:
+            if set(value.reveal()) & set("'\n\r\\"):
+                raise SecretError(
+                    f"{name} has a quote, a backslash or several lines",
+                    where=f"{value.reference} of service {service}",
+                    remedy="Choose another value.",
+                )
+        return found
+
+
+class Service(Resource):
+    """The container `name`, running as the release has it."""
+
+    kind: ClassVar[str] = "service"
+
+    release: Release
+    patience: int = 600
+    """Seconds until it must be healthy."""
+
+    def probe(self) -> str:
+        """Ask for the container and for what was validated last."""
+        return f"{functions('service_release')}\nservice_probe {quote(self.release.base)} {quote(self.name)}"
+
+    def actual(self, output: str) -> State | None:
+        """Parse it; a container of that name which is not ours is refused."""
+        said = dict(line.partition(" ")[::2] for line in output.splitlines() if line)
+        words = said.get("container", "").split()
+        if len(words) != len(("status", "health", "restarts", "hash")):
+            raise ValueError(f"unexpected answer {output[:80]!r}")
+        status, health, _, config = words
+        if config == "-":
+            raise ValueError(
+                f"a container '{self.name}' is there that is not ours: "
+                f"remove it (docker rm -f {self.name}) or rename the service"
+            )
+        return {
+            "configuration": config[:_DIGITS],
+            "state": status,
+            "health": "healthy" if health == "none" else health,
+            "validated": said.get("validated") == config,
+            "environment": said.get("environment", ""),
+            "(kept)": bool(said.get("validated")),
+        }
+
+    def expected(self) -> State | None:
+        """Want it healthy and validated, with this configuration."""
+        return {
+            "configuration": self.release.hashes[self.name][:_DIGITS],
+            "state": "running",
+            "health": "healthy",
+            "validated": True,
+            "environment": self.release.digest(self.name),
+        }
+
+    @property
+    def secret(self) -> frozenset[str]:
+        """Never show what the variables' digest is."""
+        return frozenset({"environment"})
+
+    def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
+        """Bring up this one alone."""
+        return self.apply_together([Difference(self, actual, changed)])
+
+    def fears(self, actual: State | None, changed: frozenset[str]) -> tuple[str, ...]:
+        """Say what stops answering meanwhile."""
+        if actual is None or actual.get("state") != "running" or not changed:
+            return ()
+        if changed & {"configuration", "environment"} or actual.get("health") == "unhealthy":
+            return (f"{self.name} does not answer until it has started anew",)
+        return ()
+
+    @classmethod
+    def apply_together(cls, differences: Sequence[Difference]) -> list[Command]:
+        """Write the release, bring its services up, wait, call them, and keep it, or go back."""
+        services = [item.resource for item in differences if isinstance(item.resource, Service)]
+        release = services[0].release
+        move = Move(
+            base=release.base,
+            release=release.id,
+            names=tuple(service.name for service in services),
+            before=tuple(item.resource.name for item in differences if _was_validated(item)),
+            patience=max(service.patience for service in services),
+        )
+        return [_write(release), *move.steps()]
+
+
+def _was_validated(item: Difference) -> bool:
+    """Say whether a release is kept in which the service answered, be it down by now."""
+    return bool(item.actual and item.actual["(kept)"])
+
+
+def _write(release: Release) -> Command:
+    """Return the step that writes the folder; the same content leads to the same folder."""
+    texts = {
+        "compose.yaml": release.compose,
+        "about.json": release.about,
+        "hashes": "".join(f"{name} {text}\n" for name, text in sorted(release.hashes.items())),
+    }
+    lines = [f"{literal(text.encode())} >{name}" for name, text in texts.items()]
+    secrets: list[tuple[str, Secret]] = []
+    for service in sorted(release.secrets):
+        lines.append(f": >{quote(service)}.env")
+        for name, value in release.variables(service):
+            variable = f"provision_secret_{len(secrets)}"
+            secrets.append((variable, value))
+            lines.append(f'printf "%s=\'%s\'\\n" {name} "${variable}" >>{quote(service)}.env')
+    folder = quote(release.folder)
+    script = ["umask 077", f"mkdir -p -- {folder}", f"cd -- {folder}", *lines, "sync -f -- ."]
+    return Command(
+        title=f"write release {release.id}",
+        script="\n".join(script),
+        shown=f"write {release.folder}: {', '.join(texts)}",
+        secrets=tuple(secrets),
+    )

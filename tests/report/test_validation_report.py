@@ -1,0 +1,94 @@
+"""Validation as an operator and as a program read it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from provision.report.validation import print_validation, validation_document
+from provision.secret import Secret
+from provision.serving.finding import Finding
+
+CHAT: dict[str, Any] = {"service": "chat", "host": "gpu01", "seconds": 0.25}
+SOUND = Finding(check="health", verdict="ok", what="/health answers 200", **CHAT)
+WEAK = Finding(
+    check="tools",
+    verdict="warn",
+    what="answers '[bold]no' instead of calling get_weather",
+    remedy="Models may decline.",
+    concern="quality",
+    **CHAT,
+)
+WRONG = Finding(
+    check="chat",
+    verdict="fail",
+    what="HTTP 500 from /v1/chat/completions",
+    remedy="Look at its log.",
+    **{**CHAT, "view": "controller", "seconds": 12},
+)
+
+
+def printed(*findings: Finding) -> list[str]:
+    """Return what is printed, line by line."""
+    stream = io.StringIO()
+    print_validation(Console(file=stream, width=120, highlight=False), findings)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_each_check_is_one_row_and_each_remedy_one_line() -> None:
+    """What others wrote is shown as it is, never read as markup."""
+    assert printed(SOUND, WEAK) == [
+        "host   service  check   verdict  answer                                             seconds",
+        "gpu01  chat     health  ok       /health answers 200                                    0.2",
+        "gpu01  chat     tools   warn     answers '[bold]no' instead of calling get_weather      0.2",
+        "gpu01: chat: tools: Models may decline.",
+        "1 service: 1 ok, 1 warning, 0 failed",
+    ]
+
+
+def test_two_views_are_told_apart() -> None:
+    """Where the calls came from is a column only where it says something."""
+    lines = printed(SOUND, WRONG)
+    assert lines[0].startswith("host   service  seen from   check ")
+    assert lines[1].startswith("gpu01  chat     host        health")
+    assert lines[2].startswith("gpu01  chat     controller  chat ")
+    assert lines[2].endswith("12.0")
+
+
+def test_nothing_validated_is_said() -> None:
+    """An empty table says nothing."""
+    assert printed() == ["0 services: 0 ok, 0 warnings, 0 failed"]
+
+
+def test_a_secret_that_an_engine_repeats_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines quote what they refuse."""
+    monkeypatch.setenv("PROVISION_TEST_KEY", "sk-very-secret")
+    Secret("env:PROVISION_TEST_KEY").reveal()
+    told = SOUND.model_copy(update={"what": "no key sk-very-secret", "remedy": "sk-very-secret?"})
+    assert not any("sk-very-secret" in line for line in printed(told))
+
+
+def test_the_document_has_every_finding_by_host_and_service() -> None:
+    """A program finds a service's findings where it looks for the service."""
+    other = WEAK.model_copy(update={"host": "gpu02"})
+    document = validation_document([SOUND, WEAK, other])
+    assert list(document["hosts"]) == ["gpu01", "gpu02"]
+    rows = document["hosts"]["gpu01"]["services"]["chat"]
+    assert rows[0] == {
+        "check": "health",
+        "verdict": "ok",
+        "what": "/health answers 200",
+        "remedy": "",
+        "seconds": 0.25,
+        "concern": "protocol",
+        "view": "host",
+    }
+    assert [row["check"] for row in rows] == ["health", "tools"]
+
+
+def test_a_finding_reads_as_one_line() -> None:
+    """Host, service and check, what is wrong, what to do."""
+    assert str(WRONG) == ("gpu01: chat: chat: HTTP 500 from /v1/chat/completions. Look at its log.")
