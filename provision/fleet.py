@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from itertools import chain, repeat
-from typing import Final, NamedTuple, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from provision.checks.driver import check_driver
 from provision.checks.finding import Finding
@@ -19,8 +18,9 @@ from provision.host.apply import Orders, Outcome, RowOutcome, apply_plan
 from provision.host.carrier import Carrier
 from provision.host.connection import Connection
 from provision.host.look import Look, look, read_facts
-from provision.host.steps import Amount, Caller, Runner
+from provision.host.steps import Amount, Runner
 from provision.inventory.schema import Host
+from provision.rollout import AT_ONCE, Rollout
 from provision.secret import redact
 from provision.state.plan import HostPlan
 from provision.state.role import Role
@@ -107,30 +107,6 @@ def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watc
     return _visit(hosts, work, forks, watch)
 
 
-class Rollout(NamedTuple):
-    """How a change goes through the fleet: in batches, until too many hosts have failed."""
-
-    batches: tuple[int, ...] = ()
-    """Hosts in each batch, the last number for all that follow; none = all at once."""
-    max_fail: int = 0
-    """Hosts that may fail before the batches that are left are not begun."""
-    caller: Caller | None = None
-    """Who calls services and judges their answers."""
-
-    def split(self, items: Sequence[Visit]) -> Iterator[Sequence[Visit]]:
-        """Yield the batches."""
-        sizes = chain(self.batches[:-1], repeat(self.batches[-1] if self.batches else len(items)))
-        begin = 0
-        while begin < len(items):
-            size = max(1, next(sizes))
-            yield items[begin : begin + size]
-            begin += size
-
-
-AT_ONCE: Final = Rollout()
-"""All hosts in one batch."""
-
-
 def apply(
     visits: Sequence[Visit],
     selected: Iterable[str],
@@ -197,7 +173,8 @@ def _not_begun(visit: Visit, failed: Sequence[str]) -> Outcome:
     )
     why = f"after {', '.join(failed)} failed" if failed else "when the operator stopped"
     error = f"not begun {why}; nothing was touched. Run again when that is mended."
-    return Outcome(host=visit.host.name, rows=rows, error=of_host(visit.host.name, error))
+    error = of_host(visit.host.name, error)
+    return Outcome(host=visit.host.name, rows=rows, error=error, begun=False)
 
 
 def audit(visits: Sequence[Visit], forks: int, watch: Watch) -> list[Outcome]:

@@ -23,6 +23,7 @@ FLOORS: Final = (
     ("host",),
     ("serving",),
     ("checks",),
+    ("rollout",),
     ("fleet",),
     ("trust",),
     ("report",),

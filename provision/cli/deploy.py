@@ -10,9 +10,9 @@ from provision.cli.command import SERVICE_HELP, Options, command
 from provision.errors import UsageError
 
 if TYPE_CHECKING:
-    from provision.fleet import Rollout
     from provision.host.steps import Caller
     from provision.inventory.schema import Host
+    from provision.rollout import Rollout
     from provision.serving.deployment import Deployment
 
 _HELPS: Final = {
@@ -44,22 +44,15 @@ def deploy(  # noqa: PLR0913  each is a flag
         role = Deployment(only=named(service, run.hosts))
         run.hosts = [_deploying(host, role) for host in run.hosts]
         run.caller = ServiceCaller()
-        rollout = _rollout(serial, max_fail, len(run.hosts), run.caller)
+        batches = rollout(serial, max_fail, len(run.hosts), run.caller)
         return run.plan_and_apply(
-            dry_run=dry_run or options.dry, yes=yes, show_commands=show_commands, rollout=rollout
+            dry_run=dry_run or options.dry, yes=yes, show_commands=show_commands, rollout=batches
         )
 
 
-def _deploying(host: Host, role: Deployment) -> Host:
-    """Return the host with the deployment as its only role, and the others' variables at hand."""
-    from provision.serving.deployment import ROLE
-
-    return host.model_copy(update={"roles": (ROLE,), "variables": {**host.variables, ROLE: role}})
-
-
-def _rollout(serial: str, max_fail: int, hosts: int, caller: Caller) -> Rollout:
+def rollout(serial: str, max_fail: int, hosts: int, caller: Caller) -> Rollout:
     """Read `--serial`: a number of hosts, or their share; without it a canary goes first."""
-    from provision.fleet import Rollout
+    from provision.rollout import Rollout
 
     if max_fail < 0:
         raise UsageError(
@@ -74,3 +67,10 @@ def _rollout(serial: str, max_fail: int, hosts: int, caller: Caller) -> Rollout:
     number = int(serial.rstrip("%"))
     size = math.ceil(hosts * number / 100) if serial.endswith("%") else number
     return Rollout((size,), max_fail, caller)
+
+
+def _deploying(host: Host, role: Deployment) -> Host:
+    """Return the host with the deployment as its only role, and the others' variables at hand."""
+    from provision.serving.deployment import ROLE
+
+    return host.model_copy(update={"roles": (ROLE,), "variables": {**host.variables, ROLE: role}})

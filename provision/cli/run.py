@@ -13,7 +13,7 @@ from provision import fleet
 from provision.cli.command import FAILED, OK, PENDING, Options
 from provision.cli.selection import selected
 from provision.errors import UsageError
-from provision.fleet import Rollout, Visit
+from provision.fleet import Visit
 from provision.host.steps import Amount
 from provision.inventory.schema import Host
 from provision.report.console import consoles
@@ -23,6 +23,7 @@ from provision.report.outcome import print_outcomes
 from provision.report.plan import print_plan
 from provision.report.progress import Progress, progress
 from provision.report.validation import print_validation, validation_document
+from provision.rollout import AT_ONCE, Rollout
 from provision.serving.calls import ServiceCaller
 from provision.serving.models import SNAPSHOT, downloads, refuse_unlocked
 
@@ -74,7 +75,7 @@ class Run:
             self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch)
 
     def plan_and_apply(
-        self, *, dry_run: bool, yes: bool, show_commands: bool, rollout: Rollout = fleet.AT_ONCE
+        self, *, dry_run: bool, yes: bool, show_commands: bool, rollout: Rollout = AT_ONCE
     ) -> int:
         """Plan, show, ask, apply and report; return the exit code."""
         self.plan()
@@ -118,7 +119,7 @@ class Run:
                 fetch(partial(_tell, watch, key))
                 watch.done(key, failed=False)
 
-    def apply(self, rollout: Rollout = fleet.AT_ONCE) -> int:
+    def apply(self, rollout: Rollout = AT_ONCE) -> int:
         """Apply what was planned, report it, and return the exit code."""
         with self.progress("provision", len(self.due)) as watch:
             outcomes = fleet.apply(self.visits, self.roles, self.forks, watch, rollout)

@@ -43,6 +43,8 @@ class Outcome(BaseModel):
     """Ids of the handlers that ran."""
     error: str = ""
     """Why the host stopped; empty when it did not."""
+    begun: bool = True
+    """False: nothing was touched, for others had failed before the host's turn."""
     seconds: float = 0
     trace: str = Field(default="", exclude=True, repr=False)
     """The traceback behind `error`."""

@@ -22,12 +22,13 @@ def print_outcomes(console: Console, visits: Sequence[Visit], outcomes: Sequence
     for outcome in outcomes:
         if outcome.error:
             console.print(Text(outcome.error, "red"), soft_wrap=True)
-    failed = sum(bool(outcome.error) for outcome in outcomes)
+    failed = sum(bool(outcome.error) for outcome in outcomes if outcome.begun)
+    waiting = sum(not outcome.begun for outcome in outcomes)
     lost = sum(bool(visit.error) for visit in visits)
     unchanged = len(visits) - len(outcomes) - lost
-    console.print(
-        f"{len(outcomes) - failed} changed, {unchanged} unchanged, {failed + lost} failed"
-    )
+    not_begun = f", {waiting} not begun" if waiting else ""
+    changed = len(outcomes) - failed - waiting
+    console.print(f"{changed} changed, {unchanged} unchanged, {failed + lost} failed{not_begun}")
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
@@ -47,9 +48,15 @@ def _cells(outcome: Outcome) -> tuple[Text | str, ...]:
     }
     return (
         outcome.host,
-        Text("failed", "red") if outcome.error else Text("changed", "yellow"),
+        _result(outcome),
         str(counts["changed"]),
         str(counts["not run"]),
         str(len(outcome.handlers)),
         f"{outcome.seconds:.1f}",
     )
+
+
+def _result(outcome: Outcome) -> Text:
+    if not outcome.begun:
+        return Text("not begun", "yellow")
+    return Text("failed", "red") if outcome.error else Text("changed", "yellow")

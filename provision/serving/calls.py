@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from provision.host.connection import Connection
 from provision.host.steps import Say
 from provision.secret import Secret, conceal
 from provision.serving.engines import engine_of
-from provision.serving.finding import Finding
+from provision.serving.finding import BEFORE, Finding
 from provision.serving.service import Service
 from provision.serving.validation.call import OnHost
 from provision.serving.validation.validate import validate
@@ -43,8 +44,9 @@ class ServiceCaller:
             dialect = engine_of(service.engine).dialect
             call = OnHost(connection, service)
             found = validate(service, dialect, call, required=frozenset(service.required))
+            release = PurePath(calls.release).name if calls.release else BEFORE
             with self._lock:
-                self.findings += found
+                self.findings += [one.model_copy(update={"release": release}) for one in found]
             for finding in found:
                 if finding.verdict == "fail":
                     raise ApplyError(

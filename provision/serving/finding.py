@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +11,9 @@ Concern = Literal["protocol", "quality"]
 """Whether a service answers as it must at all, or only how good its answers are."""
 View = Literal["host", "controller"]
 """Where the calls came from: the host itself, or the machine that runs us."""
+
+BEFORE: Final = "before"
+"""How the release is called to which a failed one was rolled back."""
 
 
 class Finding(BaseModel):
@@ -21,6 +24,8 @@ class Finding(BaseModel):
     check: str
     service: str
     host: str
+    release: str = ""
+    """Id of the release that it ran from, or `BEFORE`."""
     verdict: Verdict
     what: str
     remedy: str = ""

@@ -18,7 +18,7 @@ from provision.host.steps import Amount, Runner, StepError
 from provision.inventory.schema import Host
 from provision.secret import Secret
 from provision.state.plan import HostPlan, RolePlan, Step
-from provision.state.resource import Bulk, Command, Transfer
+from provision.state.resource import Bulk, Calls, Command, Transfer
 
 BULK = Bulk(key="m@1", folder="/data/m", files=(("a", 3),))
 PEER = Transfer(way="peer", bulk=BULK)
@@ -69,16 +69,38 @@ class Bearer:
         self.told.append(f"gave up {host.name}")
 
 
+@dataclass
+class Questioner:
+    """Stands in for who calls services: is content, or not with those named."""
+
+    bad: set[str] = field(default_factory=set)
+    called: list[str] = field(default_factory=list)
+
+    def call(self, connection: Connection, calls: Calls, say: object) -> None:
+        """Do as told."""
+        del connection, say
+        self.called.append(calls.release or "before")
+        if calls.release in self.bad:
+            raise ApplyError("chat: no answer", where="check chat", remedy="Look at its log.")
+
+
 Said = list[tuple[str, str | Amount]]
 
 
 def _run(
-    *commands: Command, stopped: bool = False, carrier: Bearer | None = None
+    *commands: Command,
+    stopped: bool = False,
+    carrier: Bearer | None = None,
+    caller: Questioner | None = None,
 ) -> tuple[Local, Said]:
     local, said = Local(), cast("Said", [])
     steps = [Step(ids=(f"thing:{command.title}",), command=command) for command in commands]
     runner = Runner(
-        cast("Connection", local), lambda *words: said.append(words), lambda: stopped, carrier
+        cast("Connection", local),
+        lambda *words: said.append(words),
+        lambda: stopped,
+        carrier,
+        caller,
     )
     try:
         runner.run(steps)
@@ -206,3 +228,57 @@ def test_operator_may_leave_a_detached_step_and_no_other() -> None:
         _run(_command("first", "echo x"), detached, stopped=True)
     assert (raised.value.ids, raised.value.done) == (("thing:load",), ("thing:first",))
     assert _run(_command("plain", "echo x"), stopped=True)[1][-1] == ("plain", "x")
+
+
+# ---------------------------------------------------------------- rescue
+
+
+def _ask(release: str) -> Command:
+    calls = Calls(base="/opt/x", release=release, services=("chat",))
+    return _command(f"call {release or 'before'}", calls=calls)
+
+
+def test_a_wrong_answer_brings_back_what_was_there_before() -> None:
+    """The rescue runs in order, is called too, and the error says both, with the seconds."""
+    rescue = (_command("back", "echo back"), _ask(""))
+    asked = _ask("new").model_copy(update={"rescue": rescue})
+    caller = Questioner(bad={"new"})
+    with pytest.raises(StepError) as raised:
+        _run(_command("up", "echo up", rescue=rescue), asked, _command("keep"), caller=caller)
+    assert caller.called == ["new", "before"]
+    assert raised.value.ids == ("thing:call new",)
+    assert raised.value.done == ("thing:up",)
+    assert str(raised.value) == (
+        "check chat: chat: no answer. Look at its log. "
+        "Rolled back (call before) 0 s after the change began."
+    )
+    ran = raised.value.__notes__[0]
+    assert "echo back" in ran
+    assert "thing:keep" not in ran
+
+
+def test_a_way_back_that_fails_is_told_beside_the_cause() -> None:
+    """The operator must know that nothing answers now."""
+    step = _command("up", "exit 3", rescue=(_command("back", "echo no disk; exit 4"),))
+    with pytest.raises(StepError, match="exit status 3") as raised:
+        _run(step)
+    assert "The way back failed too: back" in raised.value.remedy
+    assert "no disk" in raised.value.remedy
+
+
+def test_who_leaves_does_not_roll_back() -> None:
+    """A release that goes on starting when the operator leaves is finished by the next run."""
+    step = _command("wait", "echo a; echo b", detached=True, rescue=(_command("back", "echo no"),))
+    with pytest.raises(StepError, match="stopped by the operator") as raised:
+        _run(step, stopped=True)
+    assert "echo no" not in raised.value.__notes__[0]
+
+
+def test_without_a_failure_there_is_no_rescue() -> None:
+    """All is called once, and nothing is brought back."""
+    caller = Questioner()
+    local, _ = _run(
+        _command("up", rescue=(_command("back", "echo no"),)), _ask("new"), caller=caller
+    )
+    assert caller.called == ["new"]
+    assert "echo no" not in "".join(local.scripts)

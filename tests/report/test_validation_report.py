@@ -10,7 +10,7 @@ from rich.console import Console
 
 from provision.report.validation import print_validation, validation_document
 from provision.secret import Secret
-from provision.serving.finding import Finding
+from provision.serving.finding import BEFORE, Finding
 
 CHAT: dict[str, Any] = {"service": "chat", "host": "gpu01", "seconds": 0.25}
 SOUND = Finding(check="health", verdict="ok", what="/health answers 200", **CHAT)
@@ -79,6 +79,7 @@ def test_the_document_has_every_finding_by_host_and_service() -> None:
     rows = document["hosts"]["gpu01"]["services"]["chat"]
     assert rows[0] == {
         "check": "health",
+        "release": "",
         "verdict": "ok",
         "what": "/health answers 200",
         "remedy": "",
@@ -92,3 +93,19 @@ def test_the_document_has_every_finding_by_host_and_service() -> None:
 def test_a_finding_reads_as_one_line() -> None:
     """Host, service and check, what is wrong, what to do."""
     assert str(WRONG) == ("gpu01: chat: chat: HTTP 500 from /v1/chat/completions. Look at its log.")
+
+
+def test_the_release_is_named_where_two_answered() -> None:
+    """After a roll back one sees which of the answers were the old release's."""
+    new = SOUND.model_copy(update={"release": "ab12"})
+    old = SOUND.model_copy(update={"release": BEFORE})
+    head, first, second, *_ = printed(new, old)
+    assert head.startswith("host   service  release  check")
+    assert (first.split()[2], second.split()[2]) == ("new", "before")
+    assert "release" not in printed(new)[0]
+
+
+def test_a_remedy_is_told_once() -> None:
+    """What both releases are told is one line."""
+    lines = printed(WEAK, WEAK)
+    assert sum(line.startswith(f"{WEAK.host}: {WEAK.service}:") for line in lines) == 1
