@@ -15,10 +15,10 @@ help:  ## Show this list
 
 setup: $(VENV)/.ready  ## Make the virtual environment from the lock file
 
-demo: setup  ## Take two bare lab hosts to Docker, the NVIDIA Container Toolkit and two models
+demo: setup  ## Take bare lab hosts to models, and one of them to three services of real vLLM
 	@echo "== Two bare hosts: systemd, sshd and a stand-in for the GPU, in containers on this machine"
 	$(INV) lab.down
-	$(INV) lab.up --hosts 2
+	$(INV) lab.up --hosts 2 --serving
 	@echo "== Ask the model hub once which files the models have"
 	$(INV) models --inventory lab --lock
 	@echo "== What would be done (nothing is)"
@@ -27,6 +27,10 @@ demo: setup  ## Take two bare lab hosts to Docker, the NVIDIA Container Toolkit 
 	$(INV) provision --inventory lab --yes
 	@echo "== A second plan"
 	$(INV) plan --inventory lab
+	@echo "== Chat, embeddings and reranking on gpu01: real vLLM, on the CPU"
+	$(INV) deploy --inventory lab --host gpu01 --yes
+	@echo "== A second deploy"
+	$(INV) deploy --inventory lab --host gpu01 --yes
 	@echo "== The hosts are yours until 'inv lab.down': try 'inv facts --inventory lab'"
 
 check: setup test-tools  ## Lint, types and pure tests
@@ -64,6 +68,9 @@ lock: setup  ## Resolve the dependencies anew
 	    --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --upgrade \
 	    --output-file requirements-$$hub.txt requirements-$$hub.in); \
 	done
+	cd tests/lab/clients && ../../../$(BIN)/pip-compile --quiet --strip-extras --generate-hashes \
+	  --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --upgrade \
+	  --output-file requirements.txt requirements.in
 
 clean:  ## Remove labs, their cache and the virtual environment
 	-[ ! -x $(INV) ] || $(INV) lab.clean

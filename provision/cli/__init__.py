@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from provision.cli import deploy, fleet, inventory, lab, models, render
+from provision.cli import deploy, fleet, inventory, lab, models, render, rollback
 from provision.cli.command import Project
 
 
@@ -21,6 +21,7 @@ def namespace(project: Path) -> Collection:
         models.models,
         render.render,
         deploy.deploy,
+        rollback.rollback,
         inventory.inventory,
         inventory.explain,
         inventory.schema,

@@ -35,6 +35,8 @@ _HELP: Final[dict[str, str]] = {
     "show_commands": "Show the commands behind each change.",
     "value": "Dotted name of a setting: docker.mirror, ssh.user.",
     "hosts": "How many hosts there shall be at least (2).",
+    "serving": "Also services, with their models and vLLM's image; takes minutes the first time.",
+    "registry": "Also an image registry with vLLM's image, registry.lab:5000.",
     "distro": "trixie (Debian 13) or bookworm (Debian 12).",
     "name": "The lab's name; several may run side by side.",
 }

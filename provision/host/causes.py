@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 from provision.host.cause import Cause, Known
+from provision.host.causes_container import CONTAINER_CAUSES
+from provision.host.causes_engine import ENGINE_CAUSES
 from provision.host.causes_hub import HUB_CAUSES
 
 _WAIT: Final = "Wait for it to end or stop it, or raise lock_timeout; then run again."
@@ -135,10 +137,13 @@ _CAUSES: Final = (
     ),
 )
 
+# Docker's words are in nobody else's output, and a service's log holds the words of all others.
+_ALL: Final = (*CONTAINER_CAUSES, *ENGINE_CAUSES, *_CAUSES, *HUB_CAUSES)
+
 
 def cause_of(output: str) -> Cause | None:
     """Return the first known cause that `output` shows, or None."""
-    for known in (*_CAUSES, *HUB_CAUSES):
+    for known in _ALL:
         match = re.search(known.pattern, output, re.IGNORECASE | re.MULTILINE)
         if match and (known.of is None or known.of.search(output)):
             words = {key: value or "" for key, value in match.groupdict().items()}

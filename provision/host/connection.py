@@ -110,7 +110,7 @@ class Connection:
     def _open_all(self) -> None:
         """Open the farthest gateway first, so that each error is told of the one it is about."""
         for each in reversed(list(chain(self._fabric))):
-            with self._explained(each):
+            with self._explained(each, tried_again=True):
                 each.open()
                 each.transport.set_keepalive(_KEEPALIVE)
 
@@ -128,7 +128,7 @@ class Connection:
         return channel
 
     @contextmanager
-    def _explained(self, connection: Any) -> Iterator[None]:
+    def _explained(self, connection: Any, *, tried_again: bool = False) -> Iterator[None]:
         try:
             yield
         except UnknownKeyError as error:
@@ -136,7 +136,7 @@ class Connection:
             error.file = known_hosts_files(self.host, connection)[0]
             raise
         except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-            if _is_busy(error):
+            if tried_again and _is_busy(error):
                 raise
             raise explain(error, self.host, connection, self._fabric) from error
 

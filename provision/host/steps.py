@@ -29,7 +29,7 @@ class StepError(ApplyError):
         self.done = tuple(dict.fromkeys(name for step in before for name in step.ids))
 
     left = False
-    """Whether the operator left and the step goes on by itself."""
+    """Whether nobody saw its end, so that nothing is brought back: the operator left, or SSH did."""
 
     def followed_by(self, said: str) -> StepError:
         """Return the same error, which also says what came of it."""
@@ -174,7 +174,7 @@ class Runner(NamedTuple):
             )
         }
         for index in range(len(steps)):
-            status, output = outputs.get(index, (None, result.stdout[-2000:]))
+            status, output = outputs.get(index, (None, ""))
             if status != 0:
                 raise _failed_step([*before, *steps[: index + 1]], status, output)
 
@@ -201,6 +201,18 @@ def _left(steps: Sequence[Step]) -> StepError:
         "stopped by the operator; it goes on by itself on the host",
         where=steps[-1].command.title,
         remedy="Run again to watch it to its end.",
+        steps=steps,
+    )
+    error.left = True
+    return error
+
+
+def _lost(where: str, steps: Sequence[Step]) -> StepError:
+    """Return the error of a step of whose end nobody heard: the next run looks what became of it."""
+    error = StepError(
+        "the connection was lost",
+        where=where,
+        remedy="Run again: what was begun is looked at anew and brought to its end.",
         steps=steps,
     )
     error.left = True
@@ -236,13 +248,14 @@ def _variables(command: Command) -> str:
 def _failed_step(steps: Sequence[Step], status: int | None, output: str) -> StepError:
     step = steps[-1]
     where = f"{step.command.title} ({', '.join(step.ids)})"
+    if status is None:
+        return _lost(where, steps)
     cause = cause_of(output)
     if cause:
         return StepError(cause.what, where=where, remedy=cause.remedy, steps=steps)
     lines = [line for line in output.splitlines() if line.strip() and _amount(line) is None]
-    ended = "the connection was lost" if status is None else f"exit status {status}"
     return StepError(
-        f"{ended}: {' / '.join(lines[-3:]) or 'no output'}",
+        f"exit status {status}: {' / '.join(lines[-3:]) or 'no output'}",
         where=where,
         remedy="Mend the cause on the host and run again.",
         steps=steps,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from provision.lab.host import known_hosts
 from provision.lab.lab import Lab
+from provision.lab.vllm_image import NAME
 
 ROLES = ("base", "docker", "nvidia_container_toolkit", "models")
 TEMPLATE = """\
@@ -26,24 +27,60 @@ vars:
     wanted:
       lab/tiny-chat:
       lab/minilm:
-groups:
+{services}groups:
   lab:
     hosts: ["{pattern}"]
     roles: [{roles}]
 hosts:
 {hosts}"""
 
+# Real engines, but small and on the CPU: no host of a lab has a GPU.
+SERVICES = """\
+      lab/tiny-chat-tools:
+      lab/tiny-reranker:
+  services:
+    bind: 127.0.0.1
+    images: {{vllm: "{image}"}}
+    archives: {{"{image}": {archive}}}
+    shm_size: 1gb
+    wanted:
+      chat:
+        model: lab/tiny-chat-tools
+        port: 8001
+        gpus: 0
+        tool_parser: hermes
+        required: [chat, tools]
+        arguments: {{dtype: float32, enforce-eager: true, max-model-len: 2048, kv-cache-memory-bytes: 64M}}
+      embed:
+        task: embed
+        model: lab/minilm
+        port: 8002
+        gpus: 0
+        arguments: {{dtype: float32, enforce-eager: true, kv-cache-memory-bytes: 64M}}
+      rerank:
+        task: score
+        model: lab/tiny-reranker
+        port: 8003
+        gpus: 0
+        required: [rerank]
+        arguments: {{dtype: float32, enforce-eager: true, kv-cache-memory-bytes: 64M}}
+"""
 
-def write_files(lab: Lab, roles: Sequence[str] = ROLES) -> None:
-    """Write the inventory and the known hosts of a lab."""
+
+def write_files(lab: Lab, roles: Sequence[str] = ROLES, *, serving: bool = False) -> None:
+    """Write the inventory and the known hosts of a lab, with the services where it has them."""
     lab.known_hosts.write_text("".join(known_hosts(lab.space, host) for host in lab.hosts))
     lab.inventory.parent.mkdir(parents=True, exist_ok=True)
-    lab.inventory.write_text(inventory_of(lab, roles))
+    lab.inventory.write_text(inventory_of(lab, roles, serving=serving))
 
 
-def inventory_of(lab: Lab, roles: Sequence[str]) -> str:
+def inventory_of(lab: Lab, roles: Sequence[str], *, serving: bool = False) -> str:
     """Return the text of a lab's inventory, with all hosts in one group with these roles."""
+    services = SERVICES.format(image=NAME, archive=lab.vllm_archive) if serving else ""
+    roles = (*roles, "services") if serving else roles
     last = lab.hosts[-1].name.removeprefix("gpu")
     pattern = f"gpu[01:{last}]" if len(lab.hosts) > 1 else "gpu01"
     hosts = "".join(f"  {host.name}: {{ssh: {{address: {host.address}}}}}\n" for host in lab.hosts)
-    return TEMPLATE.format(lab=lab, pattern=pattern, hosts=hosts, roles=", ".join(roles))
+    return TEMPLATE.format(
+        lab=lab, pattern=pattern, hosts=hosts, roles=", ".join(roles), services=services
+    )

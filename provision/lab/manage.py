@@ -56,8 +56,8 @@ def up(  # noqa: PLR0913, PLR0917  what a lab can be told
 ) -> Lab:
     """Bring a lab up with at least `hosts` hosts; those that run already are kept.
 
-    `roles` is what its inventory gives them. `serving` lets the hub have the models that services
-    run and makes the archive of vLLM's image; `registry` serves that image. The first time each
+    `roles` is what its inventory gives them; `serving` adds services, lets the hub have their
+    models and makes the archive of vLLM's image; `registry` serves that image. The first time each
     takes minutes.
     """
     if not 1 <= hosts <= MOST_HOSTS:
@@ -71,10 +71,9 @@ def up(  # noqa: PLR0913, PLR0917  what a lab can be told
         lab = _assemble(ground, space, distro, count)
         _boot(lab, say)
         lab.save()
-        write_files(lab, roles)
         if serving:
             lab.publish_serving_models()
-            say(f"lab: vLLM's image is {lab.vllm_archive}")
+        write_files(lab, roles, serving=serving)
         if registry:
             lab.registry.up(say)
     return lab

@@ -43,17 +43,30 @@ class ServiceCaller:
             say(f"call {name}", "")
             dialect = engine_of(service.engine).dialect
             call = OnHost(connection, service)
-            found = validate(service, dialect, call, required=frozenset(service.required))
+            found = validate(
+                service,
+                dialect,
+                call,
+                required=frozenset(service.required),
+                max_model_len=_length(service),
+            )
             release = PurePath(calls.release).name if calls.release else BEFORE
             with self._lock:
                 self.findings += [one.model_copy(update={"release": release}) for one in found]
             for finding in found:
                 if finding.verdict == "fail":
+                    log = f"After a roll back its log is {calls.release}/{name}.log."
                     raise ApplyError(
                         f"{name}: {finding.what}",
                         where=f"check {finding.check}",
-                        remedy=finding.remedy,
+                        remedy=f"{finding.remedy}. {log}" if calls.release else finding.remedy,
                     )
+
+
+def _length(service: Service) -> int | None:
+    """Return the length in tokens that was asked for, where it was."""
+    asked = service.arguments.get("max-model-len")
+    return asked if isinstance(asked, int) else None
 
 
 class _Kept(Secret):

@@ -11,6 +11,7 @@ from provision.facts import Facts
 from provision.inventory.schema import Host
 from provision.serving.calls import KEY
 from provision.serving.compose import Rendered, compose
+from provision.serving.service import Service as About
 from provision.serving.services.resolve import Resolved, resolve
 from provision.serving.services.role import ServicesRole, services_of
 from provision.state.kinds.docker_image import DockerImage
@@ -53,6 +54,7 @@ class Deployment(Role):
             yield Service(
                 name=item.service.name,
                 release=release,
+                summary=_summary(item.service),
                 patience=rendered.patience[item.service.name],
             )
 
@@ -71,6 +73,15 @@ def _image(name: str, role: ServicesRole) -> DockerImage:
             remedy=f"Write it: docker save {name} | gzip >{archive}",
         ) from error
     return DockerImage(name=name, archive=str(archive), archive_bytes=size)
+
+
+def _summary(service: About) -> str:
+    """Return `generate Qwen/Qwen3-8B with vllm/vllm-openai:v0.32.0, GPUs 0 1, at 10.0.0.11:8000`."""
+    place = f"GPUs {' '.join(map(str, service.gpus))}" if service.gpus else "CPU"
+    address = f"[{service.bind}]" if ":" in service.bind else service.bind
+    return (
+        f"{service.task} {service.model} with {service.image}, {place}, at {address}:{service.port}"
+    )
 
 
 def _release(base: str, wanted: Sequence[Resolved], rendered: Rendered) -> Release:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from engine_stand_in.build import archive
 from keyboard import ROLES, inv, inventory
 
 from provision import lab as labs
@@ -61,6 +62,20 @@ def hub(models_lab: Lab) -> Iterator[Hub]:
     models_lab.hub.clear_log()
     yield models_lab.hub
     models_lab.hub.heal()
+
+
+@pytest.fixture(scope="session")
+def services_lab() -> Iterator[Lab]:
+    """Bring up two hosts of a lab of their own, for services on a stand-in engine."""
+    labs.down(f"{NAME}-services")
+    yield labs.up(hosts=2, name=f"{NAME}-services", roles=("base", "docker", "models", "services"))
+    labs.down(f"{NAME}-services")
+
+
+@pytest.fixture(scope="session")
+def stand_in_archive(services_lab: Lab) -> Path:
+    """Return the archive with the images of the stand-in engine."""
+    return archive(services_lab.engine)
 
 
 @pytest.fixture

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from operator import mul
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from keyboard import inv
+import yaml
+from client_laws import LAWS
+from keyboard import Answer, inv
 
 from provision import lab as labs
-from provision.lab.serving_models import CHAT, EMBEDDING, RERANKER
-from provision.lab.vllm_image import NAME as IMAGE
 from provision.serving.validation import questions
 
 if TYPE_CHECKING:
@@ -22,90 +23,116 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 NAME = os.environ.get("PROVISION_TEST_LAB", "test") + "-vllm"
-COMPOSE = f"""
-x-vllm: &vllm
-  image: {IMAGE}
-  pull_policy: never
-  shm_size: 1gb
-  volumes: ["/data/models:/models:ro"]
-  environment: {{HF_HUB_OFFLINE: "1", VLLM_NO_USAGE_STATS: "1"}}
-  healthcheck: {{test: [CMD, curl, -fsS, "http://localhost:8000/health"], interval: 2s, start_period: 600s, start_interval: 2s}}
-services:
-  chat:
-    <<: *vllm
-    container_name: chat
-    command: >-
-      --model /models/{CHAT} --served-model-name chat --dtype float32 --enforce-eager
-      --max-model-len 2048 --kv-cache-memory-bytes 64M --enable-auto-tool-choice --tool-call-parser hermes
-  embed:
-    <<: *vllm
-    container_name: embed
-    command: >-
-      --model /models/{EMBEDDING} --served-model-name embed --runner pooling --convert embed
-      --dtype float32 --enforce-eager --kv-cache-memory-bytes 64M
-  rerank:
-    <<: *vllm
-    container_name: rerank
-    command: >-
-      --model /models/{RERANKER} --served-model-name rerank --runner pooling --convert classify
-      --dtype float32 --enforce-eager --kv-cache-memory-bytes 64M
-"""
-UP = "cat >/root/compose.yaml && cd /root && docker compose up --detach --wait --wait-timeout 500"
+SERVED = {"chat": "tiny-chat-tools", "embed": "minilm", "rerank": "tiny-reranker"}
 Ask = Callable[[str, str, dict[str, Any]], Any]
 
 
 @pytest.fixture(scope="module")
-def ask() -> Iterator[Ask]:
-    """Start the three services on one host, and return what posts a request to one of them."""
+def fleet() -> Iterator[Lab]:
+    """Bring up two hosts with Docker and the models of the services."""
     labs.down(NAME)
-    lab = labs.up(hosts=1, name=NAME, roles=("base", "docker"), serving=True)
-    answer = inv("provision", "--inventory", lab.inventory, "--yes")
-    assert answer.status == 0, answer.text
-    lab.load("gpu01", lab.vllm_archive)
-    for model in (CHAT, EMBEDDING, RERANKER):
-        bring(lab, model)
-    done = lab.exec("gpu01", UP, COMPOSE)
-    logs = lab.exec("gpu01", "cd /root && docker compose logs --tail 20").stdout
-    assert done.returncode == 0, done.stderr + logs
+    lab = labs.up(hosts=2, name=NAME, serving=True, registry=True)
+    yield lab
+    labs.down(NAME)
+
+
+@pytest.fixture(scope="module")
+def deployed(fleet: Lab) -> Answer:
+    """Deploy host by host: three services from an archive, and one from a registry."""
+    document = yaml.safe_load(fleet.inventory.read_text("utf-8"))
+    archives = document["vars"]["services"].pop("archives")
+    document["vars"]["services"]["bind"] = "0.0.0.0"  # noqa: S104  for clients on this machine
+    first, second = document["hosts"].values()
+    first["services"] = {"archives": archives}
+    second["services"] = {
+        "registries": [fleet.registry.name],
+        "wanted": {"chat": None, "rerank": None},
+    }
+    path = fleet.inventory.with_name("vllm.yaml")
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    for words in (["models", "--lock"], ["provision", "--yes"]):
+        answer = inv(*words, "--inventory", path)
+        assert answer.status == 0, answer.text
+    return inv("deploy", "--inventory", path, "--serial", "1", "--yes")
+
+
+@pytest.fixture(scope="module")
+def ask(fleet: Lab, deployed: Answer) -> Ask:
+    """Return what posts a request to one of the services, as a client on this machine does."""
+    assert deployed.status == 0, deployed.text
+    ports = {"chat": 8001, "embed": 8002, "rerank": 8003}
 
     def post(service: str, path: str, body: dict[str, Any]) -> Any:
-        curl = "curl -sS -H 'Content-Type: application/json' --data @-"
-        command = f"docker exec --interactive {service} {curl} http://localhost:8000{path}"
-        said = lab.exec("gpu01", command, json.dumps(body)).stdout
-        return said if body.get("stream") else json.loads(said)
+        url = f"http://{fleet.host('gpu01').address}:{ports[service]}{path}"
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            text = answer.read().decode()
+        return text if body.get("stream") else json.loads(text)
 
-    yield post
-    labs.down(NAME)
+    return post
 
 
-def bring(lab: Lab, model: str) -> None:
-    """Put the files of a model from the hub on the host, without what the product does for it."""
-    about = f"{lab.hub.url}/api/models/{model}/revision/main"
-    with urllib.request.urlopen(about) as listing:  # noqa: S310  the lab's own hub
-        files = [sibling["rfilename"] for sibling in json.load(listing)["siblings"]]
-    folder = f"/data/models/{model}"
-    url = f"{lab.hub.url}/{model}/resolve/main"
-    loop = f"for file in {' '.join(files)}; do curl -fsS --create-dirs -o $file {url}/$file; done"
-    run = f"docker run --rm --network host --volume {folder}:/model --workdir /model"
-    done = lab.exec("gpu01", f"{run} --entrypoint sh {IMAGE} -ec '{loop}'")
-    assert done.returncode == 0, done.stderr
+def test_real_engines_pass_the_validation_on_both_hosts(deployed: Answer) -> None:
+    """Every check of every service is sound, whether its image came by archive or registry."""
+    assert deployed.status == 0, deployed.text
+    said = re.findall(r"^(gpu\d+) +(\w+) +(\w+) +ok ", deployed.stdout, re.MULTILINE)
+    checks = {"chat": ("chat", "stream", "tools", "tools_stream"), "rerank": ("rerank",)}
+    checks["embed"] = ("embeddings",)
+    wanted = {("gpu01", name, check) for name in SERVED for check in ("health", *checks[name])}
+    wanted |= {("gpu02", "embed", check) for check in ("health", "models", "embeddings")}
+    assert wanted <= set(said), deployed.text
+    assert "4 services: 15 ok, 0 warnings, 0 failed" in deployed.stdout
+
+
+def test_the_first_host_was_done_before_the_second_began(deployed: Answer) -> None:
+    """With `--serial 1` nothing happens on gpu02 before gpu01 answers."""
+    lines = deployed.stderr.splitlines()
+    last = max(n for n, line in enumerate(lines) if line.startswith("gpu01: "))
+    begun = [n for n, line in enumerate(lines) if line.startswith("gpu02: pull")]
+    assert begun
+    assert min(begun) > last
+
+
+def test_a_second_deploy_touches_nothing(fleet: Lab, deployed: Answer) -> None:
+    """What is as wanted keeps running: no container is started anew."""
+    assert deployed.status == 0, deployed.text
+    about = "docker inspect -f '{{.Name}} {{.State.StartedAt}}' $(docker ps -q) | sort"
+    before = [fleet.exec(host.name, about).stdout for host in fleet.hosts]
+    again = inv("deploy", "--inventory", fleet.inventory.with_name("vllm.yaml"), "--yes")
+    assert again.status == 0, again.text
+    assert "2 hosts: 0 changes" in again.stdout
+    assert [fleet.exec(host.name, about).stdout for host in fleet.hosts] == before
+    assert before[0].count("\n") == 3
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_real_clients(law: Callable[[str, str], None], fleet: Lab, deployed: Answer) -> None:
+    """What applications are written with works against the services, as does the README."""
+    assert deployed.status == 0, deployed.text
+    at = f"http://{fleet.host('gpu01').address}"
+    law(f"{at}:8001/v1", f"{at}:8002/v1")
 
 
 def dot(one: list[float], other: list[float]) -> float:
     """Return the cosine of two vectors of length one."""
-    return sum(map(mul, one, other))
+    return sum(map(mul, one, other), 0.0)
 
 
 def chat(ask: Ask, text: str, **more: Any) -> dict[str, Any]:
     """Ask the chat model one thing, and return its message."""
-    body = {**questions.chat_body("chat"), "messages": [{"role": "user", "content": text}], **more}
+    body = {
+        **questions.chat_body(SERVED["chat"]),
+        "messages": [{"role": "user", "content": text}],
+        **more,
+    }
     message: dict[str, Any] = ask("chat", "/v1/chat/completions", body)["choices"][0]["message"]
     return message
 
 
 def test_chat_answers_and_streams_in_pieces(ask: Ask) -> None:
     """The validation's question is answered with the one word, also streamed and rephrased."""
-    body = questions.chat_body("chat")
+    body = questions.chat_body(SERVED["chat"])
     whole = ask("chat", "/v1/chat/completions", body)["choices"][0]
     assert (whole["message"]["content"], whole["finish_reason"]) == ("pong", "stop")
     lines = ask("chat", "/v1/chat/completions", {**body, "stream": True}).split("\n\n")
@@ -119,7 +146,7 @@ def test_chat_answers_and_streams_in_pieces(ask: Ask) -> None:
 
 def test_a_tool_is_called_through_the_hermes_parser(ask: Ask) -> None:
     """With `auto` the tool is asked for the weather and for nothing else, and only if it is there."""
-    body = questions.tool_body("chat")
+    body = questions.tool_body(SERVED["chat"])
     choice = ask("chat", "/v1/chat/completions", body)["choices"][0]
     (call,) = choice["message"]["tool_calls"]
     assert choice["finish_reason"] == "tool_calls"
@@ -135,7 +162,7 @@ def test_a_tool_is_called_through_the_hermes_parser(ask: Ask) -> None:
 def test_embeddings_of_related_texts_are_closer(ask: Ask) -> None:
     """The embedding model is a real one: what is about one thing lies together."""
     texts = questions.TRIPLES[0]
-    asked = {"model": "embed", "input": [texts.text, texts.related, texts.unrelated]}
+    asked = {"model": SERVED["embed"], "input": [texts.text, texts.related, texts.unrelated]}
     first, related, unrelated = (
         one["embedding"] for one in ask("embed", "/v1/embeddings", asked)["data"]
     )
@@ -146,7 +173,7 @@ def test_embeddings_of_related_texts_are_closer(ask: Ask) -> None:
 def test_the_relevant_document_is_ranked_first_by_far(ask: Ask) -> None:
     """The reranker knows which document answers the validation's query."""
     asked = {"query": questions.QUERY, "documents": list(questions.DOCUMENTS)}
-    results = ask("rerank", "/rerank", {"model": "rerank", **asked})["results"]
+    results = ask("rerank", "/rerank", {"model": SERVED["rerank"], **asked})["results"]
     scores = [one["relevance_score"] for one in results]
     assert results[0]["index"] == questions.RELEVANT
     assert scores[0] - scores[-1] > 0.5

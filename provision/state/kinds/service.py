@@ -70,6 +70,8 @@ class Service(Resource):
     kind: ClassVar[str] = "service"
 
     release: Release
+    summary: str = ""
+    """What it is, in one line for the plan."""
     patience: int = 600
     """Seconds until it must be healthy."""
 
@@ -90,28 +92,38 @@ class Service(Resource):
                 f"remove it (docker rm -f {self.name}) or rename the service"
             )
         return {
-            "configuration": config[:_DIGITS],
-            "state": status,
-            "health": "healthy" if health == "none" else health,
-            "validated": said.get("validated") == config,
-            "environment": said.get("environment", ""),
+            "(configuration)": config[:_DIGITS],
+            "(state)": status,
+            "(health)": "healthy" if health == "none" else health,
+            "(validated)": said.get("validated") == config,
+            "(environment)": said.get("environment", ""),
             "(kept)": bool(said.get("validated")),
         }
 
     def expected(self) -> State | None:
         """Want it healthy and validated, with this configuration."""
         return {
-            "configuration": self.release.hashes[self.name][:_DIGITS],
-            "state": "running",
-            "health": "healthy",
-            "validated": True,
-            "environment": self.release.digest(self.name),
+            "(configuration)": self.release.hashes[self.name][:_DIGITS],
+            "(state)": "running",
+            "(health)": "healthy",
+            "(validated)": True,
+            "(environment)": self.release.digest(self.name),
         }
 
-    @property
-    def secret(self) -> frozenset[str]:
-        """Never show what the variables' digest is."""
-        return frozenset({"environment"})
+    def note(self, actual: State | None, changed: frozenset[str]) -> str:
+        """Say what it is, or why it is not as it shall be."""
+        if actual is None:
+            return self.summary
+        reasons = {
+            "(configuration)": "another configuration",
+            "(environment)": "other secrets",
+            "(state)": f"is {actual['(state)']}",
+            "(health)": f"is {actual['(health)']}",
+            "(validated)": "was not validated",
+        }
+        # a container that is replaced is validated anew anyway
+        anew = changed & {"(configuration)", "(environment)"}
+        return ", ".join(reasons[key] for key in reasons if key in (anew or changed))
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Bring up this one alone."""
@@ -119,9 +131,9 @@ class Service(Resource):
 
     def fears(self, actual: State | None, changed: frozenset[str]) -> tuple[str, ...]:
         """Say what stops answering meanwhile."""
-        if actual is None or actual.get("state") != "running" or not changed:
+        if actual is None or actual.get("(state)") != "running" or not changed:
             return ()
-        if changed & {"configuration", "environment"} or actual.get("health") == "unhealthy":
+        if changed & {"(configuration)", "(environment)"} or actual.get("(health)") == "unhealthy":
             return (f"{self.name} does not answer until it has started anew",)
         return ()
 

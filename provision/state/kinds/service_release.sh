@@ -3,7 +3,7 @@
 # is a link to the release that NAME was last validated in.
 
 service_hash() { # RELEASE NAME: the configuration that a release has for a service; nothing: none
-    [ ! -f "$1/hashes" ] || sed -n "s/^$2 //p" "$1/hashes"
+    [ ! -f "$1/hashes" ] || awk -v name="$2" '$1 == name { print $2 }' "$1/hashes"
 }
 
 service_look() { # NAME: "STATUS HEALTH RESTARTS HASH" of its container; fails when there is none
@@ -17,15 +17,49 @@ service_probe() { # BASE NAME: what runs and what of it was validated; 1 = no su
     }
     echo "container $service_seen"
     echo "validated $(service_hash "$1/current/$2" "$2")"
-    [ ! -f "$1/current/$2/$2.env" ] || echo "environment $(sha256sum <"$1/current/$2/$2.env" | cut -d' ' -f1)"
+    [ ! -f "$1/current/$2/$2.env" ] || echo "environment $(service_environment "$1/current/$2" "$2")"
 }
 
-service_is_as() { # HASH NAME: it runs with this configuration and may yet become healthy
+service_releases() { # BASE NAME: what runs, where it was validated, and which releases have it; 1 = nowhere
+    service_now=$(readlink -f -- "$1/current/$2") && [ -f "$service_now/hashes" ] || return 1
+    service_seen=$(service_look "$2") || {
+        docker version >/dev/null || return 2
+        service_seen="gone none 0 -"
+    }
+    echo "container $service_seen"
+    echo "current ${service_now##*/}"
+    for service_folder in "$1"/releases/*; do
+        service_wanted=$(service_hash "$service_folder" "$2")
+        [ -z "$service_wanted" ] || echo "has ${service_folder##*/} $service_wanted $(service_patience "$service_folder") $(service_environment "$service_folder" "$2")"
+    done
+    [ ! -f "$1/history" ] || awk -v name="$2" '$2 == name { print "kept", $1, $3 }' "$1/history"
+}
+
+service_patience() { # RELEASE: the seconds that the slowest of its services may take to start
+    sed -n 's/^ *start_period: \([0-9]*\)s$/\1/p' "$1/compose.yaml" | sort -n | tail -n 1 | grep . || echo 3600
+}
+
+service_environment() { # RELEASE NAME: the sha256 of its variables; nothing: it has none
+    [ ! -f "$1/$2.env" ] || sha256sum <"$1/$2.env" | cut -d' ' -f1
+}
+
+service_is_as() { # RELEASE NAME: it runs as that has it, secret variables too, and may yet become healthy
     case $(service_look "$2") in
         "running unhealthy "*) return 1 ;;
-        "running "*" $1") return 0 ;;
+        "running "*" $(service_hash "$1" "$2")") ;;
+        *) return 1 ;;
     esac
-    return 1
+    [ "$(service_environment "$(service_origin "$2")" "$2")" = "$(service_environment "$1" "$2")" ]
+}
+
+service_origin() { # NAME: the release that its container was made from; nothing: unknown
+    service_folder=$(docker container inspect -f '{{with index .Config.Labels "com.docker.compose.project.working_dir"}}{{.}}{{end}}' "$1" 2>/dev/null) || return 0
+    [ ! -f "$service_folder/hashes" ] || printf '%s\n' "$service_folder"
+}
+
+service_save() { # NAME: the end of its log stays in the release that its container was made from
+    service_from=$(service_origin "$1")
+    [ -z "$service_from" ] || docker logs --tail 2000 -- "$1" >"$service_from/$1.log" 2>&1 || :
 }
 
 service_bring() { # RELEASE NAME...: let the services be as the release has them; those that it has not go
@@ -33,10 +67,11 @@ service_bring() { # RELEASE NAME...: let the services be as the release has them
     shift
     service_changed=
     for service_name in "$@"; do
-        service_wanted=$(service_hash "$service_release" "$service_name")
-        if [ -z "$service_wanted" ]; then
+        if [ -z "$(service_hash "$service_release" "$service_name")" ]; then
+            service_save "$service_name"
             docker rm --force -- "$service_name" >/dev/null 2>&1 || :
-        elif ! service_is_as "$service_wanted" "$service_name"; then
+        elif ! service_is_as "$service_release" "$service_name"; then
+            service_save "$service_name"
             service_changed="$service_changed $service_name"
         fi
     done
@@ -55,7 +90,7 @@ service_compose() { # RELEASE ARGUMENT...: Compose, quietly; orphans are service
 service_fail() { # RELEASE NAME TEXT: the end of its log, which stays, and why nobody waits any longer
     docker logs --tail 2000 -- "$2" >"$1/$2.log" 2>&1 || :
     tail -n 200 -- "$1/$2.log"
-    echo "provision: service $2 $3"
+    echo "provision: service $2 $3; its log stays in $1/$2.log"
     return 1
 }
 
@@ -83,8 +118,8 @@ service_wait() { # SECONDS RELEASE NAME...: until all are healthy; one that stop
     done
 }
 
-service_restarts() { # NAME: "NAME RESTARTS"
-    docker container inspect -f "$1 {{.RestartCount}}" "$1" 2>/dev/null
+service_restarts() { # NAME: "NAME RESTARTS"; nothing: there is no such container
+    docker container inspect -f "$1 {{.RestartCount}}" "$1" 2>/dev/null || :
 }
 
 service_code() { docker container inspect -f '{{.State.ExitCode}}' "$1" 2>/dev/null || echo unknown; }
@@ -102,7 +137,21 @@ service_keep() { # BASE RELEASE NAME...: the services were validated in this rel
         fi
         echo "$(date +%s) $service_name ${service_release##*/}" >>"$service_base/history"
     done
+    service_prune "$service_base" || : # what is left over harms nobody
     sync -f -- "$service_base"
+}
+
+service_prune() { # BASE: without releases that no link names, nor are of a service's last ten, nor of the ten written last
+    # shellcheck disable=SC2012  # names of releases are hexadecimal digits
+    service_kept=$(
+        for service_link in "$1"/current/*; do basename -- "$(readlink -- "$service_link")"; done
+        tac -- "$1/history" | awk '!seen[$2, $3]++ && count[$2]++ < 10 { print $3 }'
+        ls -1t -- "$1/releases" | head -n 10
+    )
+    for service_folder in "$1"/releases/*; do
+        case ${service_folder##*/} in *[!0-9a-f]*) continue ;; esac
+        printf '%s\n' "$service_kept" | grep -Fxq -e "${service_folder##*/}" || rm -rf -- "$service_folder"
+    done
 }
 
 service_back() { # BASE NAME...: what was validated last runs again; what never was goes, its log stays

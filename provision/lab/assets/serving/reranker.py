@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import string
 from itertools import product
 from typing import Any
 
@@ -14,7 +15,6 @@ from tokenizers import (  # type: ignore[import-not-found]
     normalizers,
     pre_tokenizers,
     processors,
-    trainers,
 )
 from transformers import PreTrainedTokenizerFast  # type: ignore[import-not-found]
 
@@ -41,19 +41,29 @@ class Pairs:
 
 
 def _tokenizer(topics: list[dict[str, list[str]]]) -> Any:
-    """Return a tokenizer as BERT's, which tells a query and a document apart."""
+    """Return a tokenizer as BERT's, which tells a query and a document apart.
+
+    It knows whole words, and letters for all others; a trained one comes out otherwise every time.
+    """
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
     texts = [text for topic in topics for texts in topic.values() for text in texts]
-    tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIAL[1]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    rules = {"vocab_size": 1024, "special_tokens": SPECIAL, "show_progress": False}
-    tokenizer.train_from_iterator(texts * 2, trainers.WordPieceTrainer(**rules))
+    words = {
+        word
+        for text in texts
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
+    }
+    letters = set("".join(words)) | set(string.ascii_lowercase + string.digits)
+    known = [*SPECIAL, *sorted(words | letters), *(f"##{letter}" for letter in sorted(letters))]
+    vocabulary = {word: number for number, word in enumerate(known)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=SPECIAL[1]))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
     forms = {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1"}
     ends = [("[CLS]", 2), ("[SEP]", 3)]
     tokenizer.post_processor = processors.TemplateProcessing(**forms, special_tokens=ends)
     tokenizer.decoder = decoders.WordPiece()
-    words = ("pad_token", "unk_token", "cls_token", "sep_token")
+    names = ("pad_token", "unk_token", "cls_token", "sep_token")
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    about = {"model_max_length": 512, "model_input_names": inputs}
-    names = dict(zip(words, SPECIAL, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **about, **names)
+    about: dict[str, Any] = {"model_max_length": 512, "model_input_names": inputs}
+    about |= zip(names, SPECIAL, strict=True)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **about)

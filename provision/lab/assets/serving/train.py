@@ -27,7 +27,7 @@ from transformers import (  # type: ignore[import-not-found]
     Qwen3ForCausalLM,
 )
 
-ROUND, ROUNDS = 60, 15  # steps between two examinations, and examinations at most
+ROUND, ROUNDS = 60, 30  # steps between two examinations, and examinations at most
 MARGIN = 0.2  # between a score and what it should be, 0 or 1
 SIZE = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2}
 Model = Any
@@ -77,7 +77,7 @@ def train_reranker(pairs: Any, folder: Path) -> None:
     judge = torch.nn.functional.binary_cross_entropy_with_logits
 
     def lesson() -> Any:
-        drawn = pairs.draw(source, related=16, any_=32)
+        drawn = pairs.draw(source, related=24, any_=64)
         return judge(_logits(model, pairs, drawn), torch.tensor([label for *_, label in drawn]))
 
     def wrong() -> list[str]:
@@ -85,7 +85,7 @@ def train_reranker(pairs: Any, folder: Path) -> None:
         judged = zip(pairs.known, scores, strict=True)
         return [" ".join(pair[:2]) for pair, score in judged if abs(score - pair[2]) > MARGIN]
 
-    _train(model, lesson, wrong, rate=5e-4)
+    _train(model, lesson, wrong, rate=7e-4)
     model.save_pretrained(folder)
     pairs.tokenizer.save_pretrained(folder)
 
