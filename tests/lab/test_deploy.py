@@ -321,3 +321,20 @@ def test_a_container_that_is_not_ours_is_refused_in_the_plan(sound: Fleet) -> No
     assert answer.status == 1
     assert "remove it (docker rm -f third) or rename the service" in answer.text
     assert after == before
+
+
+def test_a_rollback_brings_the_release_before_and_leaves_the_other_service(sound: Fleet) -> None:
+    """It is planned, called and kept like a deploy; a dry run of it changes nothing."""
+    before = sound.containers("gpu01")
+    path = sound.write(embed={"environment": {"LAB": "newer"}})
+    assert deploy(path, "--host", "gpu01").status == 0
+    newer = sound.containers("gpu01")
+    words = ("rollback", "--inventory", path, "--host", "gpu01", "--service", "embed")
+    shown = inv(*words, "--dry-run", LAB_SERVICES_KEY=KEY)
+    assert (shown.status, sound.containers("gpu01")) == (2, newer), shown.text
+    done = inv(*words, "--yes", LAB_SERVICES_KEY=KEY)
+    assert done.status == 0, done.text
+    assert re.search(r"service_release:embed +release: \w{12} → \w{12}", done.stdout), done.stdout
+    assert re.search(r"embed +embeddings +ok", done.stdout), done.stdout
+    assert as_before(sound, "gpu01", before)
+    assert sound.containers("gpu01")["rerank"] == before["rerank"]
