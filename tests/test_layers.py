@@ -16,7 +16,7 @@ PACKAGE: Final = Path(__file__).resolve().parents[1] / "provision"
 # From the ground up. A module may import those of lower floors and of its own.
 FLOORS: Final = (
     ("errors",),
-    ("secret",),
+    ("secret", "finding"),
     ("facts",),
     ("inventory",),
     ("state",),

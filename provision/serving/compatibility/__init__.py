@@ -1,0 +1,1 @@
+"""Compatibility: whether image, driver, GPU, model and flags fit together; pure knowledge."""
