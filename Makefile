@@ -52,9 +52,10 @@ test-tools:  # shells and tools that pure tests run scripts with
 lab-test: setup  ## Tests on real hosts of the lab
 	$(PYTEST) -q -m lab --durations=5
 
-test: check lab-test  ## All that CI runs
+test: check lab-test  ## All that CI runs; of slow matrices a part, another one each day
 
-test-all: test  ## Everything there is; the same as `test` as long as no matrix is sharded
+test-all: PYTEST := PROVISION_SHARD=1/1 $(PYTEST) --resume
+test-all: check lab-test  ## Everything; after an abort it goes on with what has not passed yet
 
 docs: setup  ## Write the generated parts of the documentation
 	$(BIN)/python -m provision.cli.reference

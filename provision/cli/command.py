@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -35,14 +35,16 @@ _HELP: Final[dict[str, str]] = {
     "show_commands": "Show the commands behind each change.",
     "value": "Dotted name of a setting: docker.mirror, ssh.user.",
     "hosts": "How many hosts there shall be at least (2).",
+    "service": "Only this service, or these: chat,embed.",
+    "serial": "Hosts at once: 1, 4 or 25%. Without it one host goes first, then all others.",
+    "max_fail": "Hosts that may fail before no further host is begun (0).",
     "serving": "Also services, with their models and vLLM's image; takes minutes the first time.",
     "registry": "Also an image registry with vLLM's image, registry.lab:5000.",
     "distro": "trixie (Debian 13) or bookworm (Debian 12).",
     "name": "The lab's name; several may run side by side.",
 }
-SERVICE_HELP: Final = "Only this service, or these: chat,embed."
 _REPEATABLE: Final = frozenset({"host", "group", "role"})
-_FORMATS: Final = frozenset({"text", "json"})
+_FORMATS: Final = ("text", "json")
 
 
 class Project:
@@ -90,15 +92,18 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
     """Make an Invoke task of `function(options, *, own=…) -> exit code`.
 
     It takes the named `options`, its own keywords, and `--debug`. `changes` says that it changes
-    something and knows no dry run, so that Invoke's `--dry` is refused instead of ignored.
+    something and knows no dry run, so that Invoke's `--dry` is refused instead of ignored. Those of
+    its own keywords that `lists` names may be repeated; `formats` is what `--format` may be.
     """
     names = [*options, "debug"]
+    formats, lists = settings.pop("formats", _FORMATS), settings.pop("lists", ())
 
     def decorate(function: Callable[..., int | None]) -> Any:
         @wraps(function)
         def body(context: Context, **keywords: Any) -> None:
             given = {name: keywords.pop(name) for name in names}
-            code = _guarded(lambda: function(_options(context, given, changes), **keywords), given)
+            work = partial(_options, context, given, changes, formats)
+            code = _guarded(lambda: function(work(), **keywords), given)
             if code:
                 raise Exit(code=code)
 
@@ -110,7 +115,7 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
             klass=_Task,
             auto_shortflags=False,
             help={name: text for name, text in (_HELP | helps).items() if name in known},
-            iterable=sorted(_REPEATABLE & set(names)),
+            iterable=sorted(_REPEATABLE & set(names) | set(lists)),
             **settings,
         )(body)
 
@@ -125,10 +130,21 @@ def _parameters(names: list[str], own: list[Parameter]) -> list[Parameter]:
     }
     kind = Parameter.POSITIONAL_OR_KEYWORD
     shared = [Parameter(name, kind, default=defaults[name]) for name in names]
-    return [Parameter("context", kind), *(item.replace(kind=kind) for item in own), *shared]
+    own = [item.replace(kind=kind, default=_default(item)) for item in own]
+    return [Parameter("context", kind), *own, *shared]
 
 
-def _options(context: Context, given: Mapping[str, Any], changes: bool) -> Options:  # noqa: FBT001
+def _default(parameter: Parameter) -> Any:
+    """Return the default of a task's own flag; without one it is a list."""
+    return [] if parameter.default is Parameter.empty else parameter.default
+
+
+def _options(
+    context: Context,
+    given: Mapping[str, Any],
+    changes: bool,  # noqa: FBT001
+    formats: Sequence[str],
+) -> Options:
     config = context.config
     if changes and config.run.dry:
         raise UsageError("this task knows no dry run", where="--dry", remedy="Leave it out.")
@@ -145,9 +161,9 @@ def _options(context: Context, given: Mapping[str, Any], changes: bool) -> Optio
                 "this option of Invoke has no effect here", where=flag, remedy="Leave it out."
             )
     form = given.get("format", "text")
-    if form not in _FORMATS:
+    if form not in formats:
         raise UsageError(
-            f"unknown format '{form}'", where="--format", remedy=nearest(form, _FORMATS)
+            f"unknown format '{form}'", where="--format", remedy=nearest(form, set(formats))
         )
     if given.get("forks", 0) < 0:
         raise UsageError(

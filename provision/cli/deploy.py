@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from provision.cli.command import SERVICE_HELP, Options, command
+from provision.cli.command import Options, command
 from provision.errors import UsageError
 
 if TYPE_CHECKING:
     from provision.host.steps import Caller
-    from provision.inventory.schema import Host
     from provision.rollout import Rollout
-    from provision.serving.deployment import Deployment
-
-_HELPS: Final = {
-    "service": SERVICE_HELP,
-    "serial": "Hosts at once: 1, 4 or 25%. Without it one host goes first, then all others.",
-    "max_fail": "Hosts that may fail before no further host is begun (0).",
-}
 
 
-@command("inventory", "host", "group", "forks", "format", helps=_HELPS)
+@command("inventory", "host", "group", "forks", "format")
 def deploy(  # noqa: PLR0913  each is a flag
     options: Options,
     *,
@@ -35,14 +27,14 @@ def deploy(  # noqa: PLR0913  each is a flag
 ) -> int:
     """Bring services up, call them, and go back to the release before where they fail."""
     from provision.cli.run import Run
-    from provision.cli.services import named, with_services
+    from provision.cli.services import named, with_only, with_services
     from provision.serving.calls import ServiceCaller
-    from provision.serving.deployment import Deployment
+    from provision.serving.deployment import ROLE, Deployment
 
     with Run(options) as run:
         run.hosts = with_services(run.hosts, "deploy")
         role = Deployment(only=named(service, run.hosts))
-        run.hosts = [_deploying(host, role) for host in run.hosts]
+        run.hosts = [with_only(ROLE, role, host) for host in run.hosts]
         run.caller = ServiceCaller()
         batches = rollout(serial, max_fail, len(run.hosts), run.caller)
         return run.plan_and_apply(
@@ -67,10 +59,3 @@ def rollout(serial: str, max_fail: int, hosts: int, caller: Caller) -> Rollout:
     number = int(serial.rstrip("%"))
     size = math.ceil(hosts * number / 100) if serial.endswith("%") else number
     return Rollout((size,), max_fail, caller)
-
-
-def _deploying(host: Host, role: Deployment) -> Host:
-    """Return the host with the deployment as its only role, and the others' variables at hand."""
-    from provision.serving.deployment import ROLE
-
-    return host.model_copy(update={"roles": (ROLE,), "variables": {**host.variables, ROLE: role}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from provision.cli.command import FAILED, OK, SERVICE_HELP, Options, command
+from provision.cli.command import FAILED, OK, Options, command
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     "group",
     "format",
     helps={
-        "service": SERVICE_HELP,
         "out": "Folder to write to: <out>/<host>/compose.yaml and what goes with it.",
     },
 )

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from provision.cli.command import SERVICE_HELP, Options, command
+from provision.cli.command import Options, command
 
 if TYPE_CHECKING:
     from provision.cli.run import Run
     from provision.fleet import Visit
     from provision.inventory.schema import Host
     from provision.serving.history import History, WayBack
-    from provision.state.role import Role
-
-_HELPS: Final = {
-    "service": SERVICE_HELP,
-    "serial": "Hosts at once: 1, 4 or 25%. Without it one host goes first, then all others.",
-    "max_fail": "Hosts that may fail before no further host is begun (0).",
-}
 
 
-@command("inventory", "host", "group", "forks", "format", helps=_HELPS)
+@command("inventory", "host", "group", "forks", "format")
 def rollback(  # noqa: PLR0913  each is a flag
     options: Options,
     *,
@@ -51,9 +44,12 @@ def rollback(  # noqa: PLR0913  each is a flag
 
 def _on_the_way_back(run: Run, history: History) -> list[Host]:
     """Read the history of all hosts; return each with the way back as its only role."""
-    run.hosts = [_with(host, history) for host in run.hosts]
+    from provision.cli.services import with_only
+    from provision.serving.history import ROLE
+
+    run.hosts = [with_only(ROLE, history, host) for host in run.hosts]
     run.plan()
-    hosts = [_with(visit.host, way_back(visit, history)) for visit in run.visits]
+    hosts = [with_only(ROLE, way_back(visit, history), visit.host) for visit in run.visits]
     for visit in run.visits:
         visit.close()
     return hosts
@@ -66,10 +62,3 @@ def way_back(visit: Visit, history: History) -> WayBack:
     if visit.seen is None:
         return WayBack(refusal=visit.error)
     return history.way_back(visit.host, visit.seen.states[ROLE])
-
-
-def _with(host: Host, role: Role) -> Host:
-    """Return the host with one role only, and the others' variables at hand."""
-    from provision.serving.history import ROLE
-
-    return host.model_copy(update={"roles": (ROLE,), "variables": {**host.variables, ROLE: role}})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from provision.errors import UsageError, nearest
 from provision.inventory.schema import Host
 from provision.serving.services.role import services_of
+from provision.state.role import Role
 
 
 def with_services(hosts: Sequence[Host], task: str) -> list[Host]:
@@ -34,3 +35,8 @@ def named(service: str, hosts: Sequence[Host]) -> tuple[str, ...]:
                 remedy=nearest(name, known),
             )
     return tuple(dict.fromkeys(names))
+
+
+def with_only(name: str, role: Role, host: Host) -> Host:
+    """Return the host with one role to plan and apply, and the others' variables at hand."""
+    return host.model_copy(update={"roles": (name,), "variables": {**host.variables, name: role}})

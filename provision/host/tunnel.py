@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import paramiko
 
 from provision.errors import ConnectError
@@ -9,6 +11,15 @@ from provision.host.connection import Connection
 
 _PROHIBITED = 1
 """Reason of a refused channel: the server's settings forbid it."""
+
+
+def direct_address(connection: Connection) -> str | None:
+    """Return the IP address at which SSH reaches the host; None: something is in between."""
+    pipe = connection.transport().sock
+    try:
+        return str(pipe.getpeername()[0]) if isinstance(pipe, socket.socket) else None
+    except OSError as error:
+        raise _lost(connection.where, str(error)) from error
 
 
 class Tunnel:
@@ -30,7 +41,7 @@ class Tunnel:
                 raise self._forbidden(address, port) from error
             raise ConnectionRefusedError(error.text) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost(str(error)) from error
+            raise _lost(self._where, str(error)) from error
 
     def settimeout(self, timeout: float, /) -> None:
         """Set how long the next call may take, in seconds."""
@@ -40,7 +51,7 @@ class Tunnel:
         """Return what has arrived; nothing: the other side has ended."""
         chunk = self._channel.recv(size)
         if not chunk and not self._transport.is_active():
-            raise self._lost("it ended during a call")
+            raise _lost(self._where, "it ended during a call")
         return chunk
 
     def sendall(self, data: bytes, /) -> None:
@@ -51,7 +62,7 @@ class Tunnel:
             raise
         except OSError as error:
             if not self._transport.is_active():
-                raise self._lost("it ended during a call") from error
+                raise _lost(self._where, "it ended during a call") from error
             raise ConnectionResetError(str(error)) from error
 
     def close(self) -> None:
@@ -66,9 +77,10 @@ class Tunnel:
             "(no DisableForwarding, and PermitOpen any); then: systemctl reload ssh",
         )
 
-    def _lost(self, detail: str) -> ConnectError:
-        return ConnectError(
-            f"the SSH connection carries no call: {detail}",
-            where=self._where,
-            remedy="Run the same command again.",
-        )
+
+def _lost(where: str, detail: str) -> ConnectError:
+    return ConnectError(
+        f"the SSH connection carries no call: {detail}",
+        where=where,
+        remedy="Run the same command again.",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from provision.errors import ApplyError, ProvisionError
 from provision.host.connection import Connection
 from provision.host.steps import Say
+from provision.host.tunnel import direct_address
 from provision.secret import Secret, conceal
 from provision.serving.engines import engine_of
 from provision.serving.finding import BEFORE, Finding
 from provision.serving.service import Service
 from provision.serving.validation.call import OnHost
+from provision.serving.validation.outside import seen_from_controller
 from provision.serving.validation.validate import validate
 from provision.state.resource import Calls
 from provision.state.shell import framed, quote
@@ -41,26 +43,53 @@ class ServiceCaller:
         for name in calls.services:
             service = _kept(connection, calls, name)
             say(f"call {name}", "")
-            dialect = engine_of(service.engine).dialect
-            call = OnHost(connection, service)
-            found = validate(
-                service,
-                dialect,
-                call,
-                required=frozenset(service.required),
-                max_model_len=_length(service),
+            found = _validated(connection, service)
+            self._keep(found, calls)
+            _refuse_failed(found, calls)
+            if calls.release:  # the release before is where it was, and has waited long enough
+                self._keep(_seen(connection, service), calls)
+
+    def _keep(self, found: Sequence[Finding], calls: Calls) -> None:
+        release = PurePath(calls.release).name if calls.release else BEFORE
+        with self._lock:
+            self.findings += [one.model_copy(update={"release": release}) for one in found]
+
+
+def answers_of(connection: Connection, base: str, service: str) -> Sequence[Finding]:
+    """Call a service as the release has it that it was validated in; return all findings.
+
+    Raises `ApplyError` where the host does not know how to call it.
+    """
+    calls = Calls(base=base, release="", services=(service,))
+    return _validated(connection, _kept(connection, calls, service))
+
+
+def _validated(connection: Connection, service: Service) -> Sequence[Finding]:
+    return validate(
+        service,
+        engine_of(service.engine).dialect,
+        OnHost(connection, service),
+        required=frozenset(service.required),
+        max_model_len=_length(service),
+    )
+
+
+def _seen(connection: Connection, service: Service) -> Sequence[Finding]:
+    """Return what the controller gets of a service that is well on its host."""
+    dialect, here = engine_of(service.engine).dialect, direct_address(connection)
+    found = seen_from_controller(service, dialect, connection.host.name, here)
+    return [found] if found else []
+
+
+def _refuse_failed(found: Sequence[Finding], calls: Calls) -> None:
+    for finding in found:
+        if finding.verdict == "fail":
+            log = f"After a roll back its log is {calls.release}/{finding.service}.log."
+            raise ApplyError(
+                f"{finding.service}: {finding.what}",
+                where=f"check {finding.check}",
+                remedy=f"{finding.remedy}. {log}" if calls.release else finding.remedy,
             )
-            release = PurePath(calls.release).name if calls.release else BEFORE
-            with self._lock:
-                self.findings += [one.model_copy(update={"release": release}) for one in found]
-            for finding in found:
-                if finding.verdict == "fail":
-                    log = f"After a roll back its log is {calls.release}/{name}.log."
-                    raise ApplyError(
-                        f"{name}: {finding.what}",
-                        where=f"check {finding.check}",
-                        remedy=f"{finding.remedy}. {log}" if calls.release else finding.remedy,
-                    )
 
 
 def _length(service: Service) -> int | None:

@@ -47,13 +47,9 @@ def compose(
     role: ServicesRole,
     *,
     facts: Facts | None = None,
-    image_ids: Mapping[str, str] | None = None,
 ) -> Rendered:
-    """Return the Compose project of `services`; identical input gives identical bytes.
-
-    `image_ids` names the images by tag that are to be started by their id.
-    """
-    items = [_item(resolved, role, image_ids or {}) for resolved in services]
+    """Return the Compose project of `services`; identical input gives identical bytes."""
+    items = [_item(resolved, role) for resolved in services]
 
     def rendered(hashes: Mapping[str, str]) -> str:
         return role.render(
@@ -61,7 +57,7 @@ def compose(
             host=host,
             services=items,
             hashes=hashes,
-            cdi=_by_cdi(role, facts),
+            cdi=by_cdi(role, facts),
             text=quoted,
         )
 
@@ -84,6 +80,15 @@ def quoted(text: str) -> str:
     """Return a text as YAML has it, in which Compose finds no variable to replace."""
     double = json.dumps(text.replace("$", "$$"), ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", double)
+
+
+def by_cdi(role: ServicesRole, facts: Facts | None) -> bool:
+    """Say whether GPUs are handed over by CDI: as stated, or where there is nothing else."""
+    if role.cdi is not None:
+        return role.cdi
+    if facts is None or facts.docker is None:
+        return False
+    return facts.toolkit is None and "nvidia" not in facts.docker.runtimes
 
 
 class _Mount(NamedTuple):
@@ -109,7 +114,7 @@ class _Item(NamedTuple):
     start_seconds: int
 
 
-def _item(resolved: Resolved, role: ServicesRole, image_ids: Mapping[str, str]) -> _Item:
+def _item(resolved: Resolved, role: ServicesRole) -> _Item:
     service, engine, files = resolved
     launch = engine.launch(service)
     version = engine.version(service) or service.image.rpartition(":")[2]
@@ -121,7 +126,7 @@ def _item(resolved: Resolved, role: ServicesRole, image_ids: Mapping[str, str]) 
     return _Item(
         service=service,
         notes=tuple(map(_one_line, (*launch.notes, *_exposed(service)))),
-        image=image_ids.get(service.image, service.image),
+        image=service.image,
         command=launch.command,
         env_file=f"{service.name}.env" if launch.secrets else "",
         secrets=launch.secrets,
@@ -170,15 +175,6 @@ def _host_part(address: str) -> str:
 
 def _one_line(note: str) -> str:
     return " ".join(note.split())
-
-
-def _by_cdi(role: ServicesRole, facts: Facts | None) -> bool:
-    """Say whether GPUs are handed over by CDI: as stated, or where there is nothing else."""
-    if role.cdi is not None:
-        return role.cdi
-    if facts is None or facts.docker is None:
-        return False
-    return facts.toolkit is None and "nvidia" not in facts.docker.runtimes
 
 
 def _hashes(text: str) -> Mapping[str, str]:

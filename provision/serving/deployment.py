@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from provision.errors import ServiceError
 from provision.facts import Facts
@@ -27,6 +27,8 @@ ROLE: Final = "deploy"
 
 class Deployment(Role):
     """The images, mounted files and containers of a host's services."""
+
+    needs_systemd: ClassVar[bool] = False
 
     only: tuple[str, ...] = ()
     """Names of the services to bring up; none = all, and those that are not wanted any more go."""

@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Verdict = Literal["ok", "warn", "fail"]
+Verdict = Literal["ok", "note", "warn", "fail"]
+"""`note`: nothing was learned about the service, and nothing is wrong with that."""
 Concern = Literal["protocol", "quality"]
 """Whether a service answers as it must at all, or only how good its answers are."""
 View = Literal["host", "controller"]

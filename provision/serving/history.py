@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from provision.errors import ServiceError
 from provision.facts import Facts
@@ -19,6 +19,8 @@ ROLE: Final = "rollback"
 
 class History(Role):
     """The releases of a host's services as they are: it wants nothing changed."""
+
+    needs_systemd: ClassVar[bool] = False
 
     only: tuple[str, ...] = ()
     """Names of the services; none = all."""
@@ -55,6 +57,8 @@ class History(Role):
 
 class WayBack(Role):
     """Services, each in the release that it was validated in before."""
+
+    needs_systemd: ClassVar[bool] = False
 
     targets: tuple[ServiceRelease, ...] = ()
     refusal: str = ""

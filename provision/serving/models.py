@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, HttpUrl, field_validator
 
@@ -112,6 +112,9 @@ class ModelsRole(Protocol):
 
     def listing(self, identity: str) -> Listing:
         """Return the files of one model as the lock file has them."""
+
+    def config(self, identity: str) -> Mapping[str, Any] | None:
+        """Return config.json of one model as the lock file has it; None = unknown."""
 
     def folder_of(self, identity: str) -> str:
         """Return the folder of one model on the host."""

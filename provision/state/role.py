@@ -29,11 +29,10 @@ class Role(BaseModel):
     """Where the role's templates are: `templates/<role>`."""
     needs_gpu: ClassVar[bool] = False
     """Makes sense only where the NVIDIA driver works."""
+    needs_systemd: ClassVar[bool] = True
+    """Manages units of systemd, or packages that bring some: not to be applied without it."""
     deploys: ClassVar[bool] = False
     """Describes services that are deployed; it has no resources to be planned and applied."""
-
-    lock_timeout: int = 300
-    """Seconds to wait for another apt or dpkg to finish."""
 
     def resources(self, host: Host, facts: Facts) -> Iterator[Resource]:
         """Yield the resources in the order in which they are to be applied."""
@@ -42,6 +41,13 @@ class Role(BaseModel):
     def render(self, name: str, **variables: object) -> str:
         """Render `templates/<role>/<name>` with the role itself as `role`."""
         return render(self.folder, name, role=self, **variables)
+
+
+class PackageRole(Role):
+    """A role that installs packages."""
+
+    lock_timeout: int = 300
+    """Seconds to wait for another apt or dpkg to finish."""
 
 
 def load_roles(project: Path) -> dict[str, type[Role]]:

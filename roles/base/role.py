@@ -9,10 +9,10 @@ from provision.inventory.schema import Host
 from provision.state.kinds.file import File
 from provision.state.kinds.package import Package, PackageName
 from provision.state.resource import Resource
-from provision.state.role import Role
+from provision.state.role import PackageRole
 
 
-class Base(Role):
+class Base(PackageRole):
     """Packages, the apt proxy, and no unattended upgrade of the NVIDIA driver."""
 
     packages: tuple[PackageName, ...] = ("ca-certificates",)

@@ -16,10 +16,10 @@ from provision.state.kinds.directory import Directory
 from provision.state.kinds.json_file import JsonFile
 from provision.state.kinds.package import Package, PackageVersion
 from provision.state.resource import Resource
-from provision.state.role import Role
+from provision.state.role import PackageRole
 
 
-class Docker(Role):
+class Docker(PackageRole):
     """Docker Engine and the Compose plugin from a docker-ce mirror; a working engine is kept."""
 
     mirror: HttpUrl = HttpUrl("https://mirrors.tuna.tsinghua.edu.cn/docker-ce")

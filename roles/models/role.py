@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, HttpUrl, ValidationError, field_validator
 
@@ -28,10 +28,10 @@ from provision.state.kinds.package import Package
 from provision.state.kinds.paths import AbsolutePath
 from provision.state.kinds.python_venv import PythonVenv
 from provision.state.resource import Resource
-from provision.state.role import Role
+from provision.state.role import PackageRole
 
 
-class Models(Role):
+class Models(PackageRole):
     """Models on disk, from ModelScope, Hugging Face or the controller, checked file by file."""
 
     wanted: Mapping[str, ModelWish | None] = Field(default_factory=dict)
@@ -104,6 +104,10 @@ class Models(Role):
         if wish.check:
             check_complete(narrowed)
         return narrowed
+
+    def config(self, identity: str) -> Mapping[str, Any] | None:
+        """Return config.json of one model as the lock file has it; None = unknown."""
+        return read(self.lock).config(self.wishes()[identity])
 
     def folder_of(self, identity: str) -> str:
         """Return the folder of one model on the host."""

@@ -15,7 +15,7 @@ from provision.state.kinds.guarded_command import GuardedCommand
 from provision.state.kinds.json_file import JsonFile
 from provision.state.kinds.package import Package, PackageVersion
 from provision.state.resource import Resource
-from provision.state.role import Role
+from provision.state.role import PackageRole
 
 PACKAGES = (
     "libnvidia-container1",
@@ -25,7 +25,7 @@ PACKAGES = (
 )
 
 
-class NvidiaContainerToolkit(Role):
+class NvidiaContainerToolkit(PackageRole):
     """The NVIDIA Container Toolkit, registered with Docker as a runtime and through CDI."""
 
     needs_gpu: ClassVar[bool] = True

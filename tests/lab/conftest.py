@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
-import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import pytest
 from engine_stand_in.build import archive
-from keyboard import ROLES, inv, inventory
+from keyboard import NAME, ROLES, inv, inventory
+from real_engines import LAB, deploy
 
 from provision import lab as labs
 from provision.lab.models import TINY_CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
+
+    from real_engines import Engines
 
     from provision.lab import Lab
     from provision.lab.hub_container import Hub
 
-NAME = os.environ.get("PROVISION_TEST_LAB", "test")  # two sessions at once take two names
+
+@pytest.hookimpl(trylast=True)  # after the order was shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of real engines come last, when those have started; what is measured, before."""
+    measured = {item.path for item in items if _uses("quiet", item)}
+    items.sort(key=lambda item: (_uses("engines", item), item.path in measured))
+
+
+def _uses(fixture: str, item: pytest.Item) -> bool:
+    return fixture in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def deploying(request: pytest.FixtureRequest) -> Iterator[Future[Engines] | None]:
+    """Begin to deploy real engines beside the first tests, where any test is about them."""
+    if not any(_uses("engines", item) for item in request.session.items):
+        yield None
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(deploy)
+    labs.down(LAB)
+
+
+@pytest.fixture(scope="session")
+def engines(deploying: Future[Engines]) -> Engines:
+    """Return the real engines, once they are there."""
+    return deploying.result()
+
+
+@pytest.fixture
+def quiet(deploying: Future[Engines] | None) -> None:
+    """Wait until nothing runs beside the test, which measures time."""
+    wait([deploying] if deploying else [])
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +75,23 @@ def bare(lab: Lab) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def converged(lab: Lab) -> str:
-    """Return a host that was provisioned; tests leave it so."""
+def first_run(lab: Lab) -> dict[str, str]:
+    """Provision a bare host, and return what its Docker said right after, before anyone used it."""
+    lab.reset("gpu02")
     answer = inv("provision", "--inventory", lab.inventory, "--host", "gpu02", "--yes")
     assert answer.status == 0, answer.text
+    asked = {
+        "starts": "journalctl -o cat -u docker.service | grep -c '^Started docker'",
+        "files": "ls /etc/docker/daemon.json /var/lib/docker/engine-id",
+        "live_restore": "docker info -f '{{.LiveRestoreEnabled}}'",
+    }
+    return {name: lab.exec("gpu02", script).stdout.strip() for name, script in asked.items()}
+
+
+@pytest.fixture(scope="session")
+def converged(first_run: dict[str, str]) -> str:
+    """Return a host that was provisioned; tests leave it so."""
+    del first_run
     return "gpu02"
 
 

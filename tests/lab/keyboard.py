@@ -18,6 +18,8 @@ from provision.lab import Lab
 
 PROJECT = Path(__file__).resolve().parents[2]
 INV = Path(sys.executable).with_name("inv")
+NAME = os.environ.get("PROVISION_TEST_LAB", "test")
+"""What labs of this session are called; two sessions at once take two names."""
 ROLES = ("base", "docker", "nvidia_container_toolkit")
 """What hosts get in tests that are not about models."""
 

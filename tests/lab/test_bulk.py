@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from keyboard import NAME
 
 from provision import lab as labs
 from provision.errors import ApplyError
@@ -26,7 +27,7 @@ from provision.lab import Lab
 from provision.state.resource import Bulk, Transfer
 
 pytestmark = pytest.mark.lab
-NAME = os.environ.get("PROVISION_TEST_LAB", "test") + "-bulk"
+LAB = f"{NAME}-bulk"
 MIB = 1 << 20
 AUTHORIZED = "/home/ops/.ssh/authorized_keys"
 Steps = list[tuple[str, str]]
@@ -35,9 +36,9 @@ Steps = list[tuple[str, str]]
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Lab]:
     """Bring up four hosts of a lab of their own, and take them down at the end."""
-    labs.down(NAME)
-    yield labs.up(hosts=4, name=NAME)
-    labs.down(NAME)
+    labs.down(LAB)
+    yield labs.up(hosts=4, name=LAB)
+    labs.down(LAB)
 
 
 @pytest.fixture(autouse=True)
@@ -177,6 +178,7 @@ def test_push_to_a_full_disk_is_told_before_it_begins(fleet: Lab, model: Path) -
         pushed(fleet, "gpu01", model, "/srv/tiny/m")
 
 
+@pytest.mark.usefixtures("quiet")
 def test_push_is_nearly_as_fast_as_scp(fleet: Lab, tmp_path: Path) -> None:
     """One file to three hosts at once takes at most 1/0.6 of the time that scp takes."""
     (tmp_path / "big").write_bytes(os.urandom(256 * MIB))

@@ -7,6 +7,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +39,9 @@ PLACES = (
     "/etc /root /run /tmp /var/lib/provision /var/lib/docker/containers /var/log /opt/provision"
 )
 SPY = "while sleep 0.1; do ps -eo args; done >/root/spied"
+NEWER = f"docker commit --change 'LABEL newer=yes' $(docker create {image()}) newer:v1"
+"""Makes another sound image."""
+RENDERED = Path(__file__).parents[1] / "serving" / "goldens" / "compose"
 KILL_SESSIONS = "for each in $(pgrep -f '^sshd[a-z-]*: ops'); do kill -9 $each; done"
 
 
@@ -100,6 +104,22 @@ class Fleet(NamedTuple):
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
+
+    def images(self, host: str) -> dict[str, str]:
+        """Return the ids of the images that the services of a host run, by service."""
+        about = "docker container inspect -f '{{slice .Name 1}} {{.Image}}' embed rerank"
+        return dict(line.split() for line in self.lab.exec(host, about).stdout.splitlines())
+
+    @contextmanager
+    def moved(self, host: str, to: str) -> Iterator[tuple[str, str]]:
+        """Let the services' tag name another image meanwhile; give the ids of the two."""
+        ask = f"docker image inspect -f '{{{{.Id}}}}' {image()} {to}"
+        old, new = self.lab.exec(host, ask).stdout.split()
+        self.lab.exec(host, f"docker tag {to} {image()}")
+        try:
+            yield old, new
+        finally:
+            self.lab.exec(host, f"docker tag {old} {image()}")
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +354,90 @@ def test_a_rollback_brings_the_release_before_and_leaves_the_other_service(sound
     assert (shown.status, sound.containers("gpu01")) == (2, newer), shown.text
     done = inv(*words, "--yes", LAB_SERVICES_KEY=KEY)
     assert done.status == 0, done.text
-    assert re.search(r"service_release:embed +release: \w{12} → \w{12}", done.stdout), done.stdout
+    assert re.search(r"service_release:embed +release: \w{18} → \w{18}", done.stdout), done.stdout
     assert re.search(r"embed +embeddings +ok", done.stdout), done.stdout
     assert as_before(sound, "gpu01", before)
     assert sound.containers("gpu01")["rerank"] == before["rerank"]
+
+
+def test_a_moved_tag_is_in_the_plan_its_image_is_started_and_a_rollback_starts_the_old_one(
+    sound: Fleet,
+) -> None:
+    """Nothing else changed: a release is what was validated, with the images that it had then."""
+    path, before = sound.write(), sound.containers("gpu01")
+    sound.lab.exec("gpu01", NEWER)
+    with sound.moved("gpu01", "newer:v1") as (old, new):
+        shown = deploy(path, "--host", "gpu01", "--dry-run")
+        assert shown.status == 2, shown.text
+        assert shown.stdout.count("its tag names another image now") == 2, shown.stdout
+        assert sound.containers("gpu01") == before
+        answer = deploy(path, "--host", "gpu01")
+        assert answer.status == 0, answer.text
+        assert sound.images("gpu01") == {"embed": new, "rerank": new}
+        assert "0 changes" in deploy(path, "--host", "gpu01").stdout
+        words = ("rollback", "--inventory", path, "--host", "gpu01", "--yes")
+        back = inv(*words, LAB_SERVICES_KEY=KEY)
+        assert back.status == 0, back.text
+        assert sound.images("gpu01") == {"embed": old, "rerank": old}
+        assert as_before(sound, "gpu01", before)
+
+
+def test_a_bad_image_under_a_moved_tag_goes_back_to_the_old_image(sound: Fleet) -> None:
+    """Though the release is the same but for the image, and the tag still names the bad one."""
+    before = sound.containers("gpu01")
+    with sound.moved("gpu01", image("crash")) as (old, _):
+        answer = deploy(sound.write(), "--host", "gpu01")
+        assert answer.status == 1
+        assert re.search(r"Rolled back \(.*\) \d+ s after the change began", answer.text), (
+            answer.text
+        )
+        assert sound.images("gpu01") == {"embed": old, "rerank": old}
+        assert as_before(sound, "gpu01", before)
+
+
+def test_a_rollback_starts_the_image_of_then_whatever_its_tag_names_now(sound: Fleet) -> None:
+    """Also by hand, in the folder of the release; and people still read the tag in a label."""
+    path = sound.write(embed={"environment": {"LAB": "pinned"}})
+    assert deploy(path, "--host", "gpu01").status == 0
+    with sound.moved("gpu01", image("crash")) as (old, _):
+        words = ("--inventory", path, "--host", "gpu01", "--service", "embed", "--yes")
+        done = inv("rollback", *words, LAB_SERVICES_KEY=KEY)
+        assert done.status == 0, done.text
+        assert sound.images("gpu01")["embed"] == old
+        assert sound.status("gpu01", "embed") == 200
+        release = "/opt/provision/current/embed"
+        asked = f"docker compose --project-directory $(readlink {release}) config --images"
+        assert sound.lab.exec("gpu01", asked).stdout.split() == [old, old]
+    label = "docker ps --filter name=embed --format '{{.Label \"provision.image\"}}'"
+    assert sound.lab.exec("gpu01", label).stdout.strip() == image()
+
+
+def test_a_first_deployment_that_fails_leaves_its_log_and_no_container(sound: Fleet) -> None:
+    """There is nothing to go back to, and it says so; a good one works afterwards."""
+    bare = "docker rm --force embed rerank; cd /opt/provision && rm -r releases current history"
+    sound.lab.exec("gpu02", bare)
+    answer = deploy(sound.write(embed={"image": image("crash")}), "--host", "gpu02")
+    assert answer.status == 1
+    assert "the GPU's memory does not suffice" in answer.text, answer.text
+    said = r"Rolled back \(remove embed, rerank, never validated; logs stay in (\S+)\) \d+ s"
+    found = re.search(said, answer.text)
+    assert found, answer.text
+    named = "docker ps --all --format '{{.Names}}'"
+    assert sound.lab.exec("gpu02", named).stdout == ""
+    assert "CUDA out of memory" in sound.lab.exec("gpu02", f"cat {found[1]}/embed.log").stdout
+    answer = deploy(sound.write(), "--host", "gpu02")
+    assert answer.status == 0, answer.text
+    assert {about.health for about in sound.containers("gpu02").values()} == {"healthy"}
+
+
+@pytest.mark.parametrize(
+    "project", sorted(RENDERED.glob("*/compose.yaml")), ids=lambda path: path.parent.name
+)
+def test_what_is_rendered_is_what_compose_takes(fleet: Fleet, project: Path) -> None:
+    """The real one, on a host; every golden render, with its file of secrets beside it."""
+    secrets = "".join(
+        f": >{name}; " for name in (file.name for file in project.parent.glob("*.env"))
+    )
+    check = f"cd $(mktemp -d) && {{ {secrets}docker compose --file - config --quiet; }} 2>&1"
+    done = fleet.lab.exec("gpu01", check, input=project.read_text(encoding="utf-8"))
+    assert (done.returncode, done.stdout) == (0, "")

@@ -36,6 +36,7 @@ def expect(answer: Answer, said: str, remedy: str, *, other: str = "unchanged") 
     assert re.search(rf"\b1 {other}", answer.stdout), answer.stdout
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("settings", "said", "remedy"),
     [
@@ -47,7 +48,7 @@ def expect(answer: Answer, said: str, remedy: str, *, other: str = "unchanged") 
         ({"ssh": {"known_hosts": "{forged}"}}, "host key has CHANGED", "ssh-keygen -f .* -R"),
         ({"ssh": {"user": "nosudo"}}, "sudo wants a password", "NOPASSWD"),
         ({"ssh": {"address": "no.such.host.invalid"}}, "name cannot be resolved", "ssh.address"),
-        ({"gpus": 3}, "3 GPUs are declared, nvidia-smi sees 1", "gpus: 1"),
+        ({"gpus": 3}, "nvidia-smi sees 1 of 3 declared GPUs", "gpus: 1"),
     ],
 )
 def test_host_that_cannot_be_entered(
@@ -167,6 +168,7 @@ def test_daemon_json_that_is_no_json(lab: Lab, bare: str, converged: str) -> Non
     assert lab.exec(bare, "test -e /etc/apt/keyrings/docker-ce.gpg").returncode == 1
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("profile", "said", "remedy"),
     [

@@ -76,6 +76,7 @@ def test_a_client_resumes_with_range_after_a_cut(
     assert (second.status, second.start, second.sent) == (206, start, BIG - start)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("kind", "modelscope", "hf"),
     [

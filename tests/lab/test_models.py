@@ -203,6 +203,7 @@ def test_a_disk_that_is_too_small_is_refused_in_the_plan(
     assert hub.requests() == []
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("fleet")
 @pytest.mark.parametrize("source", ["modelscope", "huggingface"])
 def test_a_token_opens_a_gated_model_and_is_seen_nowhere(

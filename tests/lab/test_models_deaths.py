@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provision.lab import Lab
     from provision.lab.hub_container import Hub
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.matrix]
 SOURCES = ("modelscope", "huggingface")
 MIB = 1 << 20
 RATE = 12 * MIB  # bytes a second of one connection: the large file takes 7 seconds

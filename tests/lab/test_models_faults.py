@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from keyboard import inv, models_inventory
+from shard import selected
 
 from provision import lab as labs
 from provision.lab.hub import FAULTS
@@ -72,15 +73,18 @@ def cases(*kinds: str) -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def many(models_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def many(
+    models_lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Lab:
     """Return a host for each fault and one more; what the product installed on one, all have."""
     folder = tmp_path_factory.mktemp("clients")
+    faults = max(len(selected(request, law.__name__, "case")) for law in MATRICES)
     wanted = {TINY_CHAT: None, GATED: {"source": "huggingface"}}
     tokens = {"huggingface": {"token": f"cmd:echo {TOKEN}"}}
     path = models_inventory(models_lab, folder, {"gpu01": {}}, wanted=wanted, **tokens)
     answer = inv("provision", "--inventory", path, "--yes")
     assert answer.status == 0, answer.text
-    lab = labs.up(hosts=1 + len(cases(*LATE)), name=models_lab.name)
+    lab = labs.up(hosts=1 + faults, name=models_lab.name)
     pack = ("exec", lab.hosts[0].container, "tar", "-cC", "/", "opt/provision/venv")
     clients = subprocess.run(lab.engine.command(*pack), check=True, capture_output=True).stdout
 
@@ -94,11 +98,11 @@ def many(models_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return lab
 
 
-def run(lab: Lab, folder: Path, said: dict[str, str]) -> dict[Case, list[str]]:
+def run(lab: Lab, folder: Path, faults: list[Case]) -> dict[Case, list[str]]:
     """Let each host but the last meet one fault, in one run; return what it said of each."""
     files = folder / "model"
     write_tiny_chat(files)
-    met = dict(zip(cases(*said), lab.hosts, strict=False))
+    met = dict(zip(faults, lab.hosts, strict=False))
     for case in met:
         lab.hub.publish(case.model, files, tags=["v1"])
     good = {lab.hosts[-1].name: {"wanted": {TINY_CHAT: None}}}
@@ -125,17 +129,24 @@ def _settings(lab: Lab, case: Case) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def soon(many: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[Case, list[str]]:
+def soon(
+    many: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[Case, list[str]]:
     """Return what was said of the faults that no second try mends."""
-    return run(many, tmp_path_factory.mktemp("soon"), SOON)
+    law = test_a_hopeless_fault_is_one_line_with_the_remedy.__name__
+    return run(many, tmp_path_factory.mktemp("soon"), selected(request, law, "case"))
 
 
 @pytest.fixture(scope="module")
-def late(many: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[Case, list[str]]:
+def late(
+    many: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[Case, list[str]]:
     """Return what was said of the faults that the host had patience with."""
-    return run(many, tmp_path_factory.mktemp("late"), LATE)
+    law = test_a_lasting_fault_is_one_line_with_the_remedy.__name__
+    return run(many, tmp_path_factory.mktemp("late"), selected(request, law, "case"))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("case", cases(*SOON), ids="-".join)
 def test_a_hopeless_fault_is_one_line_with_the_remedy(
     soon: dict[Case, list[str]], case: Case
@@ -145,6 +156,7 @@ def test_a_hopeless_fault_is_one_line_with_the_remedy(
     assert SOON[case.kind] in soon[case][0]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("case", cases(*LATE), ids="-".join)
 def test_a_lasting_fault_is_one_line_with_the_remedy(
     late: dict[Case, list[str]], case: Case
@@ -152,6 +164,12 @@ def test_a_lasting_fault_is_one_line_with_the_remedy(
     """What a second try might have mended is told as plainly, after some tries."""
     assert len(late[case]) == 1, late[case]
     assert LATE[case.kind] in late[case][0]
+
+
+MATRICES = (
+    test_a_hopeless_fault_is_one_line_with_the_remedy,
+    test_a_lasting_fault_is_one_line_with_the_remedy,
+)
 
 
 def test_a_listing_that_fails_is_one_line_for_its_model(

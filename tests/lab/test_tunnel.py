@@ -13,16 +13,21 @@ import pytest
 
 from provision.errors import ConnectError
 from provision.host.connection import Connection
+from provision.host.tunnel import direct_address
 from provision.inventory.schema import SSH, Host
 from provision.lab import Lab
+from provision.serving.calls import KEY, ServiceCaller
 from provision.serving.engines.engine import Dialect
 from provision.serving.service import Service
-from provision.serving.validation.call import FromController, OnHost
+from provision.serving.validation.call import OnHost
 from provision.serving.validation.validate import validate
 from provision.serving.validation.wire import Limits
+from provision.state.resource import Calls
 
 pytestmark = pytest.mark.lab
 PORT = 1283
+OPEN = 1284
+"""The same at all addresses."""
 ANSWERS = Path(__file__).parents[1] / "serving/validation/answers/vllm-rerank.json"
 DIALECT = Dialect("/health", "/v1/models", "", "", "/v1/rerank", "jina")
 HANGS = DIALECT._replace(models="", rerank="/hangs")
@@ -63,7 +68,7 @@ printf 'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n'
 cat "/srv/stand-in/$file"
 """
 UNITS = f"""\
-printf '[Socket]\\nListenStream=127.0.0.1:{PORT}\\nAccept=yes\\n' \
+printf '[Socket]\\nListenStream=127.0.0.1:{PORT}\\nListenStream={OPEN}\\nAccept=yes\\n' \
   > /run/systemd/system/stand-in.socket
 printf '[Service]\\nExecStart=/bin/sh /srv/stand-in/answer\\nStandardInput=socket\\n' \
   > /run/systemd/system/stand-in@.service
@@ -113,9 +118,34 @@ def test_a_service_is_seen_as_its_host_sees_it(lab: Lab, connection: Connection)
     ]
     assert lab.logs("gpu01").count("Accepted publickey") == before
     assert connection.run("echo still here", timeout=10).stdout == "still here\n"
-    address = lab.host("gpu01").address
-    (outside,) = validate(SERVICE, DIALECT, FromController("gpu01", address, PORT, SHORT))
-    assert (outside.verdict, outside.view) == ("fail", "controller")
+
+
+def test_what_clients_can_reach_is_called_from_the_controller_too(
+    lab: Lab, connection: Connection
+) -> None:
+    """Once, after the calls on the host; what is bound to the host alone is not tried."""
+    assert direct_address(connection) == lab.host("gpu01").address
+    seen = {}
+    for port, bind in ((PORT, "127.0.0.1"), (OPEN, "0.0.0.0")):  # noqa: S104  the lab's own
+        service = SERVICE.model_copy(update={"port": port, "bind": bind})
+        kept = service.model_dump(mode="json", exclude={"environment", "api_key", "folder"})
+        about = json.dumps({"rerank": {**kept, KEY: ""}})
+        lab.exec("gpu01", "cat > /srv/stand-in/about.json", about)
+        caller = ServiceCaller()
+        calls = Calls(base="/srv", release="/srv/stand-in", services=("rerank",))
+        caller.call(connection, calls, lambda *_: None)
+        seen[bind] = [(each.check, each.verdict, each.view) for each in caller.findings]
+    inside = [(check, "ok", "host") for check in ("health", "models", "rerank")]
+    assert list(seen.values()) == [inside, [*inside, ("models", "ok", "controller")]]
+
+
+def test_a_host_behind_a_gateway_has_no_address_here(lab: Lab, engine: str) -> None:
+    """What would answer at the host's address from here may be another machine."""
+    gateway = f"ops@{lab.host('gpu02').address}"
+    settings = {"address": lab.host(engine).address, "user": "ops", "key": lab.key}
+    ssh = SSH.model_validate({**settings, "gateway": gateway, "known_hosts": lab.known_hosts})
+    with Connection(Host(name=engine, ssh=ssh)) as connection:
+        assert direct_address(connection) is None
 
 
 def test_all_addresses_are_called_by_the_host_s_own(connection: Connection) -> None:

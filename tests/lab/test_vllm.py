@@ -3,57 +3,38 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import mul
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from client_laws import LAWS
 from keyboard import Answer, inv
 
-from provision import lab as labs
 from provision.serving.validation import questions
 
 if TYPE_CHECKING:
+    from real_engines import Engines
+
     from provision.lab import Lab
 
 pytestmark = pytest.mark.lab
-NAME = os.environ.get("PROVISION_TEST_LAB", "test") + "-vllm"
 SERVED = {"chat": "tiny-chat-tools", "embed": "minilm", "rerank": "tiny-reranker"}
 Ask = Callable[[str, str, dict[str, Any]], Any]
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[Lab]:
-    """Bring up two hosts with Docker and the models of the services."""
-    labs.down(NAME)
-    lab = labs.up(hosts=2, name=NAME, serving=True, registry=True)
-    yield lab
-    labs.down(NAME)
+def fleet(engines: Engines) -> Lab:
+    """Return the hosts that have the services."""
+    return engines.lab
 
 
 @pytest.fixture(scope="module")
-def deployed(fleet: Lab) -> Answer:
-    """Deploy host by host: three services from an archive, and one from a registry."""
-    document = yaml.safe_load(fleet.inventory.read_text("utf-8"))
-    archives = document["vars"]["services"].pop("archives")
-    document["vars"]["services"]["bind"] = "0.0.0.0"  # noqa: S104  for clients on this machine
-    first, second = document["hosts"].values()
-    first["services"] = {"archives": archives}
-    second["services"] = {
-        "registries": [fleet.registry.name],
-        "wanted": {"chat": None, "rerank": None},
-    }
-    path = fleet.inventory.with_name("vllm.yaml")
-    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
-    for words in (["models", "--lock"], ["provision", "--yes"]):
-        answer = inv(*words, "--inventory", path)
-        assert answer.status == 0, answer.text
-    return inv("deploy", "--inventory", path, "--serial", "1", "--yes")
+def deployed(engines: Engines) -> Answer:
+    """Return what the deployment said."""
+    return engines.answer
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +75,13 @@ def test_the_first_host_was_done_before_the_second_began(deployed: Answer) -> No
     assert min(begun) > last
 
 
-def test_a_second_deploy_touches_nothing(fleet: Lab, deployed: Answer) -> None:
+def test_a_second_deploy_touches_nothing(engines: Engines) -> None:
     """What is as wanted keeps running: no container is started anew."""
-    assert deployed.status == 0, deployed.text
+    fleet = engines.lab
+    assert engines.answer.status == 0, engines.answer.text
     about = "docker inspect -f '{{.Name}} {{.State.StartedAt}}' $(docker ps -q) | sort"
     before = [fleet.exec(host.name, about).stdout for host in fleet.hosts]
-    again = inv("deploy", "--inventory", fleet.inventory.with_name("vllm.yaml"), "--yes")
+    again = inv("deploy", "--inventory", engines.inventory, "--yes")
     assert again.status == 0, again.text
     assert "2 hosts: 0 changes" in again.stdout
     assert [fleet.exec(host.name, about).stdout for host in fleet.hosts] == before

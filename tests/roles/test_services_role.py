@@ -16,11 +16,12 @@ from provision.inventory.json_schema import json_schema
 from provision.inventory.load import load
 from provision.inventory.schema import Host
 from provision.secret import Secret
+from provision.serving.engines.tei import Tei
 from provision.serving.hub.listing import Listing, RemoteFile
 from provision.serving.hub.lock import Entry, Lock, write
 from provision.serving.service import Service
 from provision.serving.services.resolve import resolve
-from provision.serving.services.role import services_of
+from provision.serving.services.role import mistakes, services_of
 from provision.state.role import load_roles
 
 PROJECT: Final = Path(__file__).parents[2]
@@ -159,6 +160,25 @@ def test_share_of_a_gpu_becomes_the_flag_of_the_engine(make: Make) -> None:
     embed, rerank = (found.service for found in resolve(host))
     assert (embed.arguments, rerank.arguments) == ({"gpu-memory-utilization": 0.2}, {})
     assert (embed.gpus, rerank.gpus) == ((0,), (0,))
+
+
+def test_an_engine_s_own_file_says_its_images_and_its_flag(make: Make) -> None:
+    """A new engine is told its share and gets its image for the CPU by what its module says."""
+
+    class Other(Tei):
+        cpu_image = "other/engine:v1-cpu"
+        memory_flag = "mem-fraction"
+
+    wanted = "emb: {{model: /m/e, engine: tei, task: embed, port: 1282, {}}}"
+    (shared,) = resolve(make(wanted.format("memory_share: 0.2")), find=lambda _: Other())
+    assert shared.service.arguments == {"mem-fraction": 0.2}
+    (cpu,) = resolve(make(wanted.format("gpus: 0")), find=lambda _: Other())
+    assert cpu.service.image == "other/engine:v1-cpu"
+    both = make(wanted.format("memory_share: 0.2, arguments: {mem_fraction: 0.3}"))
+    role = services_of(both)
+    assert role is not None
+    assert [each.place[-1] for each in mistakes(role, lambda _: Other())] == ["mem_fraction"]
+    assert list(mistakes(role)) == []
 
 
 def test_chat_template_is_a_file_beside_the_inventory_or_a_path_in_the_image(
@@ -303,6 +323,29 @@ def test_model_that_the_host_does_not_get_is_refused(
     with pytest.raises(ServiceError) as raised:
         resolve(load(tmp_path / "lab.yaml", ROLES).hosts["gpu01"])
     assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (f"chat: {{{CHAT}, required: [rerank]}}", "'rerank' of such a service. Known: chat, str"),
+        (f"chat: {{{CHAT}, tool_parser: '', required: [tools]}}", "'tools' of such a service. Kn"),
+        (f"chat: {{{CHAT}, task: embed, required: [stream]}}", "'stream' of such a service. Kno"),
+    ],
+)
+def test_required_check_that_is_never_made_is_refused_before_anything_runs(
+    make: Make, wanted: str, said: str
+) -> None:
+    """The check is one of another task, or the service calls no tools."""
+    with pytest.raises(ServiceError, match=said) as raised:
+        resolve(make(wanted))
+    assert str(raised.value).startswith("gpu01: services.wanted.chat.required: there is no check")
+
+
+def test_required_checks_of_the_service_s_own_task_are_taken(make: Make) -> None:
+    """As `tools` where the model's family has a parser."""
+    host = make(f"chat: {{{CHAT}, required: [tools, chat]}}")
+    assert _service(host).required == ("chat", "tools")
 
 
 # ---------------------------------------------------------------- among the other roles

@@ -169,9 +169,9 @@ def test_a_template_error_has_its_line_and_the_nearest_name(
 
 def test_a_role_renders_its_own_templates(tmp_path: Path) -> None:
     """`role` is the role itself."""
-    _template(tmp_path, "port {{ role.lock_timeout }} {{ more }}")
+    _template(tmp_path, "port {{ role.wanted[0] }} {{ more }}")
     Given.folder = tmp_path / "web"
-    assert Given(lock_timeout=7).render("x.j2", more="m") == "port 7 m"
+    assert Given(wanted=(7,)).render("x.j2", more="m") == "port 7 m"
 
 
 class Broken(Given):

@@ -18,22 +18,25 @@ import pytest
 
 from provision.host.causes import cause_of
 from provision.state.kinds import service_release as module
+from provision.state.kinds.service import Release, Service
 from provision.state.kinds.service_release import ServiceRelease
 from provision.state.resource import State, diff
 from provision.state.shell import framed, functions, quote
 
-# A container is a folder with `seen` ("STATUS HEALTH RESTARTS HASH"), `from`, `code` and `log`.
+# A container is a folder with `seen` ("STATUS HEALTH RESTARTS HASH"), `image`, `from`, `code` and
+# `log`; an image is a file that is called as its tag or its id and holds the id.
 _DOCKER: Final = r"""#!/bin/sh
 cd {root} || exit
 echo "$*" >>calls
 for name in "$@"; do :; done
 case "$*" in
     version) exit "$(cat down 2>/dev/null || echo 0)" ;;
+    'image inspect'*) cat "images/$name" 2>/dev/null || {{ echo "No such image: $name" >&2; exit 1; }} ;;
     'container inspect'*)
         [ -d "containers/$name" ] || exit 1
         read -r status health restarts hash <"containers/$name/seen"
         case $4 in
-            *State.Status*) echo "$status $health $restarts $hash" ;;
+            *State.Status*) echo "$status $health $restarts $hash $(cat "containers/$name/image") vllm:v1" ;;
             *working_dir*) cat "containers/$name/from" ;;
             *ExitCode*) cat "containers/$name/code" ;;
             *) echo "$name $restarts" ;;
@@ -48,6 +51,7 @@ case "$*" in
         for name in "$@"; do
             mkdir -p "containers/$name"
             echo "running healthy 0 $(sed -n "s/^$name //p" "$folder/hashes")" >"containers/$name/seen"
+            grep -Fx -A 1 "  $name:" "$folder/compose.override.yaml" | sed -n 's/.*image: //p' >"containers/$name/image"
             echo "$folder" >"containers/$name/from"
             echo "log of $name in ${{folder##*/}}" >"containers/$name/log"
             echo 0 >"containers/$name/code"
@@ -64,6 +68,8 @@ class Bench:
         self.root = root
         self.base = root / "provision"
         (root / "containers").mkdir()
+        (root / "images").mkdir()
+        self.tag("i1")
         docker = root / "docker"
         docker.write_text(_DOCKER.format(root=root), encoding="utf-8")
         docker.chmod(0o755)
@@ -83,20 +89,36 @@ class Bench:
         )
         return done.returncode, done.stdout + done.stderr
 
-    def release(self, release: str, *, start: int = 600, **hashes: str) -> Path:
-        """Write a release that has these services."""
-        return self.release_of(release, hashes, start=start)
+    def tag(self, image: str) -> None:
+        """Bring an image, and let the tag of all services name it."""
+        for name in ("vllm:v1", image):
+            (self.root / "images" / name).write_text(f"{image}\n", encoding="utf-8")
 
-    def release_of(self, release: str, hashes: Mapping[str, str], *, start: int = 600) -> Path:
+    def release(self, release: str, *, start: int = 600, image: str = "i1", **hashes: str) -> Path:
+        """Write a release that has these services, all with one image."""
+        return self.release_of(release, hashes, start=start, image=image)
+
+    def release_of(
+        self, release: str, hashes: Mapping[str, str], *, start: int = 600, image: str = "i1"
+    ) -> Path:
         """Write a release that has these services, whatever their names."""
         folder = self.base / "releases" / release
         folder.mkdir(parents=True)
         lines = (f"{service} {text}\n" for service, text in hashes.items())
         (folder / "hashes").write_text("".join(lines), encoding="utf-8")
-        starts = "".join(f"      start_period: {seconds}s\n" for seconds in (90, start, 300))
-        compose = f"services:\n  x:\n    healthcheck:\n{starts}"
-        (folder / "compose.yaml").write_text(compose, encoding="utf-8")
+        (folder / "compose.yaml").write_text(_compose(hashes, start), encoding="utf-8")
+        images = "".join(f"  {service}:\n    image: {image}\n" for service in hashes)
+        (folder / "compose.override.yaml").write_text(f"services:\n{images}", encoding="utf-8")
         return folder
+
+    def write(self, **hashes: str) -> Path:
+        """Write a release as a deployment does, with the ids of now; return where it is found."""
+        release = Release(base=str(self.base), compose=_compose(hashes, 600), hashes=hashes)
+        service = Service(name=next(iter(hashes)), release=release)
+        write, *_ = service.apply(None, frozenset({"present"}))
+        status, output = self.sh(write.script)
+        assert status == 0, output
+        return self.base / "releases" / release.id
 
     def deploy(self, folder: Path, *names: str) -> None:
         """Bring services to a release and keep it."""
@@ -132,10 +154,26 @@ class Bench:
         assert status in {0, 1}, output
         return resource.actual(output) if status == 0 else None
 
+    def planned(self, **hashes: str) -> tuple[State, frozenset[str]]:
+        """Read the first of these services as the plan of a deployment does, and what differs."""
+        release = Release(base=str(self.base), compose="", hashes=hashes)
+        service = Service(name=next(iter(hashes)), release=release)
+        status, output = self.run("service_probe", self.base, service.name)
+        assert status == 0, output
+        actual = service.actual(output)
+        assert actual
+        return actual, diff(actual, service.expected())
+
     def before(self, name: str = "chat") -> str:
         """Return the release that a service would go back to."""
         state = self.probe(name)
         return str(state["(before)"]) if state else "nowhere"
+
+
+def _compose(hashes: Mapping[str, str], start: int) -> str:
+    services = (f'  {service}:\n    # a note:\n    image: "vllm:v1"\n' for service in hashes)
+    starts = (f"      start_period: {seconds}s\n" for seconds in (90, start, 300))
+    return f"services:\n{''.join(services)}    healthcheck:\n{''.join(starts)}"
 
 
 def _call(function: str, *words: str | Path) -> str:
@@ -146,6 +184,144 @@ def _call(function: str, *words: str | Path) -> str:
 def bench(tmp_path: Path) -> Bench:
     """Return a host without services."""
     return Bench(tmp_path)
+
+
+# ---------------------------------------------------------------- write, with the images' ids
+
+
+def test_release_holds_the_ids_that_its_images_have_when_it_is_written(bench: Bench) -> None:
+    """A Compose override, which Compose reads of itself too; nobody but root reads the folder."""
+    folder = bench.write(chat="h1", embed="e1")
+    text = (folder / "compose.override.yaml").read_text(encoding="utf-8")
+    assert text == "services:\n  chat:\n    image: i1\n  embed:\n    image: i1\n"
+    assert {path.name for path in folder.iterdir()} == {
+        "about.json",
+        "compose.override.yaml",
+        "compose.yaml",
+        "hashes",
+    }
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    bench.deploy(folder, "chat", "embed")
+    calls = (bench.root / "calls").read_text(encoding="utf-8")
+    real = folder.resolve()
+    assert f"--file {real}/compose.yaml --file {real}/compose.override.yaml up " in calls
+
+
+def test_same_content_with_other_images_is_another_release(bench: Bench) -> None:
+    """The release of before stays as it was validated; with the same images it is the same one."""
+    link = bench.write(chat="h1")
+    first = link.resolve()
+    assert first.name.startswith(link.name)
+    assert bench.write(chat="h1").resolve() == first
+    bench.tag("i2")
+    assert bench.write(chat="h1") == link
+    second = link.resolve()
+    assert second != first
+    assert bench.run("service_image", first, "chat") == (0, "i1\n")
+    assert bench.run("service_image", second, "chat") == (0, "i2\n")
+    bench.tag("i1")
+    assert bench.write(chat="h1").resolve() == first
+    names = {path.name for path in (bench.base / "releases").iterdir()}
+    assert names == {link.name, first.name, second.name}
+
+
+def test_writing_again_mends_a_release_and_leaves_its_logs(bench: Bench) -> None:
+    """Somebody may have edited it, and a writer that was killed may have left half of one."""
+    folder = bench.write(chat="h1")
+    (folder / "hashes").write_text("chat edited\n", encoding="utf-8")
+    (folder / "chat.log").write_text("log\n", encoding="utf-8")
+    half = folder.with_name(f".{folder.name}")
+    half.mkdir()
+    (half / "other.env").write_text("KEY='1'\n", encoding="utf-8")
+    assert bench.write(chat="h1") == folder
+    assert (folder / "hashes").read_text(encoding="utf-8") == "chat h1\n"
+    assert (folder / "chat.log").read_text(encoding="utf-8") == "log\n"
+    assert not (folder / "other.env").exists()
+    assert not half.exists()
+
+
+def test_tags_are_read_out_of_what_is_really_rendered(bench: Bench) -> None:
+    """Each service's, by its name."""
+    golden = Path(__file__).parents[1] / "serving/goldens/compose"
+    names = ("chat", "embed", "rerank")
+    gpu = "".join(f"{name} vllm/vllm-openai:v0.32.0\n" for name in names)
+    assert bench.run("service_tags", golden / "gpu01") == (0, gpu)
+    cpu = "rerank ghcr.io/huggingface/text-embeddings-inference:cpu-1.9\n"
+    assert bench.run("service_tags", golden / "cpu01") == (0, cpu)
+
+
+@pytest.mark.parametrize(("there", "said"), [("i2", "i1"), ("", "vllm:v1")])
+def test_image_that_is_not_there_is_told_before_anything_is_stopped(
+    bench: Bench, there: str, said: str
+) -> None:
+    """The one that was validated, or, where the release knows none, what its tag should name."""
+    shutil.rmtree(bench.root / "images")
+    (bench.root / "images").mkdir()
+    if there:
+        bench.tag(there)
+    folder = bench.release("a1", chat="h1") if there else bench.write(chat="h1")
+    status, output = bench.run("service_check", folder, "chat")
+    assert (status, output) == (1, f"No such image: {said}\n")
+    assert cause_of(output)
+    assert bench.started() == []
+
+
+# ---------------------------------------------------------------- a tag that names another image
+
+
+def test_moved_tag_is_seen_and_the_service_is_made_anew(bench: Bench) -> None:
+    """Nothing but the image differs; once it is validated nothing does."""
+    bench.deploy(bench.write(chat="h1"), "chat")
+    assert bench.planned(chat="h1")[1] == frozenset()
+    bench.tag("i2")
+    assert bench.planned(chat="h1")[1] == {"(image)"}
+    folder = bench.write(chat="h1")
+    bench.started()
+    bench.run("service_bring", folder, "chat")
+    assert bench.started() == ["chat"]
+    assert bench.planned(chat="h1")[1] == {"(validated)"}
+    bench.deploy(folder, "chat")
+    assert bench.started() == []
+    assert bench.planned(chat="h1")[1] == frozenset()
+
+
+def test_tag_that_is_gone_says_nothing_about_what_runs(bench: Bench) -> None:
+    """The image is brought back by whoever wants it; the container runs what was validated."""
+    bench.deploy(bench.write(chat="h1"), "chat")
+    (bench.root / "images/vllm:v1").unlink()
+    assert bench.planned(chat="h1")[1] == frozenset()
+
+
+def test_bad_image_under_a_moved_tag_goes_back_to_the_old_one(bench: Bench) -> None:
+    """Though the release is the same but for the image's id, and the tag names the bad one."""
+    bench.deploy(bench.write(chat="h1"), "chat")
+    bench.tag("i2")
+    bench.run("service_bring", bench.write(chat="h1"), "chat")
+    assert (bench.root / "containers/chat/image").read_text(encoding="utf-8") == "i2\n"
+    assert bench.run("service_back", bench.base, "chat")[0] == 0
+    assert (bench.root / "containers/chat/image").read_text(encoding="utf-8") == "i1\n"
+    state, changed = bench.planned(chat="h1")
+    assert (changed, state["(validated)"]) == ({"(image)"}, True)
+
+
+def test_image_of_before_is_a_way_back(bench: Bench) -> None:
+    """A release is what was validated: its content and its images."""
+    bench.deploy(bench.write(chat="h1"), "chat")
+    first = (bench.base / "current/chat").readlink()
+    bench.tag("i2")
+    bench.deploy(bench.write(chat="h1"), "chat")
+    assert bench.before() == first.name
+    assert bench.run("service_releases", bench.base, "chat")[1].count("has ") == 2
+    bench.deploy(first, "chat")
+    assert (bench.root / "containers/chat/image").read_text(encoding="utf-8") == "i1\n"
+    state = bench.probe()
+    assert state
+    assert (state["release"], state["(image)"], state["(before)"]) == (first.name, True, "")
+    bench.tag("i1")
+    (bench.root / "containers/chat/image").write_text("i2\n", encoding="utf-8")
+    state = bench.probe()
+    assert state
+    assert state["(image)"] is False
 
 
 # ---------------------------------------------------------------- bring
@@ -221,21 +397,20 @@ def test_service_that_does_not_come_up_is_told_with_its_log(
     bench: Bench, seen: str, tick: str, said: str
 ) -> None:
     """At once where it stopped; with its last lines, and where the whole log stays."""
-    release = bench.release("a1", chat="h1")
-    bench.run("service_bring", release, "chat")
+    link = bench.write(chat="h1")
+    release = link.resolve()
+    bench.run("service_bring", link, "chat")
     bench.see("chat", seen)
     (bench.root / "containers/chat/code").write_text("3\n", encoding="utf-8")
     path = bench.root / "containers/chat/seen"
     seconds = "5" if "echo" in tick else "0"
-    status, output = bench.run(
-        "service_wait", seconds, release, "chat", tick=tick.format(seen=path)
-    )
+    status, output = bench.run("service_wait", seconds, link, "chat", tick=tick.format(seen=path))
     assert status == 1
-    assert "log of chat in a1\n" in output
+    assert f"log of chat in {release.name}\n" in output
     last = output.splitlines()[-1]
     assert last.startswith(f"provision: service chat {said}")
     assert last.endswith(f"; its log stays in {release}/chat.log")
-    assert (release / "chat.log").read_text(encoding="utf-8") == "log of chat in a1\n"
+    assert (release / "chat.log").read_text(encoding="utf-8") == f"log of chat in {release.name}\n"
     cause = cause_of(output)
     assert cause
     assert cause.what.startswith(f"chat: it {said}")
@@ -298,6 +473,17 @@ def test_ten_releases_of_a_service_stay_and_older_ones_go(bench: Bench) -> None:
     ]
 
 
+def test_links_count_as_no_release_and_go_with_theirs(bench: Bench) -> None:
+    """Each release that a deployment writes has one."""
+    links = [bench.write(chat=f"h{number}") for number in range(12)]
+    for number, link in enumerate(links):
+        _age(link.resolve(), number)
+    bench.deploy(links[-1], "chat")
+    folders = [path for path in (bench.base / "releases").iterdir() if not path.is_symlink()]
+    assert len(folders) == 10
+    assert [link.is_symlink() for link in links] == [False] * 2 + [True] * 10
+
+
 def test_release_that_a_service_runs_from_is_never_removed(bench: Bench) -> None:
     """However often others were deployed since, or failed; nor what is no release of ours."""
     old = bench.release("a1", embed="e1")
@@ -346,7 +532,7 @@ def test_the_release_before_is_found_with_all_that_a_move_needs(bench: Bench) ->
     state = bench.probe()
     assert state
     lines = (bench.base / "history").read_text(encoding="utf-8").split()
-    assert {key: state[key] for key in state if key.startswith("(")} == {
+    assert {key: state[key] for key in state if key.startswith("(before")} == {
         "(before)": "a1",
         "(before_hash)": "h1",
         "(before_kept)": int(lines[0]),

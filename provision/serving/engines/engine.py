@@ -46,6 +46,10 @@ class Engine(Protocol):
     """As operators write it in `engine`."""
     image: str
     """Image that is taken where none is named; with a tag, never `latest`."""
+    cpu_image: str
+    """The same for a service without GPUs; `image` where one serves both."""
+    memory_flag: str
+    """Flag that takes its share of a GPU's memory, without dashes; empty: it takes what it needs."""
     tasks: frozenset[Task]
     dialect: Dialect
 

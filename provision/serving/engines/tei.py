@@ -20,7 +20,7 @@ class Tei:
     name: str = "tei"
     image: str = "ghcr.io/huggingface/text-embeddings-inference:cuda-1.9"
     cpu_image: str = "ghcr.io/huggingface/text-embeddings-inference:cpu-1.9"
-    """Image for a service without GPUs."""
+    memory_flag: str = ""
     tasks: frozenset[Task] = frozenset({"embed", "score"})
     dialect: Dialect = Dialect(
         health="/health",

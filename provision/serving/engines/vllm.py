@@ -32,6 +32,8 @@ class Vllm:
 
     name: str = "vllm"
     image: str = "vllm/vllm-openai:v0.32.0"
+    cpu_image: str = image
+    memory_flag: str = "gpu-memory-utilization"
     tasks: frozenset[Task] = frozenset({"generate", "embed", "score"})
     dialect: Dialect = Dialect(
         health="/health",

@@ -15,13 +15,12 @@ from provision.serving.engines.engine import Engine
 from provision.serving.models import models_of
 from provision.serving.placement import Ask, place
 from provision.serving.service import Argument, Service
-from provision.serving.services.role import MEMORY_FLAG, Find, ServicesRole, services_of
+from provision.serving.services.role import Find, ServicesRole, services_of
 from provision.serving.services.wish import ServiceWish
+from provision.serving.validation.validate import refuse_unknown
 
 MODELS: Final = "/models"
 """Folder of the models in a container."""
-_SHARES: Final = frozenset({"vllm"})
-"""Engines that take all of a GPU's memory unless they are told a share."""
 
 
 class Resolved(NamedTuple):
@@ -91,9 +90,11 @@ class _Resolver(NamedTuple):
             bind=bind,
             port=wish.port,
             gpus=gpus,
-            image=wish.image or self.role.images.get(wish.engine) or _image(engine, gpus),
+            image=wish.image
+            or self.role.images.get(wish.engine)
+            or (engine.image if gpus else engine.cpu_image),
             version=wish.version,
-            arguments=self.arguments(),
+            arguments=self.arguments(engine),
             environment=wish.environment,
             api_key=wish.api_key,
             tool_parser=wish.tool_parser,
@@ -101,6 +102,7 @@ class _Resolver(NamedTuple):
             chat_template=next(iter(files), None) or _in_image(wish),
             required=tuple(sorted(wish.required)),
         )
+        refuse_unknown(frozenset(wish.required), service, self.where("required"))
         return Resolved(service, engine, files)
 
     def model(self) -> _Model:
@@ -126,11 +128,11 @@ class _Resolver(NamedTuple):
             )
         return _Model(asked, models.folder_of(asked), models.listing(asked).size_bytes)
 
-    def arguments(self) -> Mapping[str, Argument]:
+    def arguments(self, engine: Engine) -> Mapping[str, Argument]:
         share = self.wish.memory_share
-        if share is None or self.wish.engine not in _SHARES:
-            return self.wish.arguments
-        return {MEMORY_FLAG: share, **self.wish.arguments}
+        # Without such a flag the share still counts where GPUs are given out.
+        told = {engine.memory_flag: share} if share is not None and engine.memory_flag else {}
+        return {**told, **self.wish.arguments}
 
     def files(self) -> Mapping[str, bytes]:
         path = self.wish.chat_template_file
@@ -155,11 +157,6 @@ class _Resolver(NamedTuple):
 
     def where(self, setting: str) -> str:
         return f"{self.host.name}: services.wanted.{self.name}.{setting}"
-
-
-def _image(engine: Engine, gpus: tuple[int, ...]) -> str:
-    """Return the engine's own image; some have another one for the CPU."""
-    return engine.image if gpus else getattr(engine, "cpu_image", engine.image)
 
 
 def _in_image(wish: ServiceWish) -> str | None:

@@ -15,8 +15,6 @@ from provision.serving.services.wish import Mistake, ServiceWish, is_moving
 
 ROLE: Final = "services"
 """Name of the role that says which services a host has."""
-MEMORY_FLAG: Final = "gpu-memory-utilization"
-"""How vLLM is told its share of a GPU's memory."""
 Find = Callable[[str], Engine]
 """Returns the engine of a name; `ServiceError` where there is none."""
 
@@ -106,26 +104,28 @@ def _unknown(place: tuple[str, ...], name: str, find: Find) -> Iterator[Mistake]
 
 def _of_engine(name: str, wish: ServiceWish, find: Find) -> Iterator[Mistake]:
     unknown = list(_unknown(("wanted", name, "engine"), wish.engine, find))
-    yield from unknown
-    tasks = find(wish.engine).tasks if not unknown else {wish.task}
-    if wish.task not in tasks:
-        able = " and ".join(sorted(tasks))
-        what = f"the engine {wish.engine} can only {able}, not {wish.task}"
-        yield Mistake(("wanted", name), what, wish.task)
+    yield from unknown or _misused(name, wish, find(wish.engine))
     for parser in ("tool_parser", "reasoning_parser"):
         if getattr(wish, parser) and wish.task != "generate":
             what = f"a service that does {wish.task} calls no tools and does not reason"
             yield Mistake(("wanted", name, parser), what, getattr(wish, parser))
 
 
+def _misused(name: str, wish: ServiceWish, engine: Engine) -> Iterator[Mistake]:
+    if wish.task not in engine.tasks:
+        able = " and ".join(sorted(engine.tasks))
+        what = f"the engine {wish.engine} can only {able}, not {wish.task}"
+        yield Mistake(("wanted", name), what, wish.task)
+    for flag in wish.arguments:
+        if wish.memory_share is not None and flag.replace("_", "-") == engine.memory_flag:
+            what = "memory_share says this already. Leave one of them out."
+            yield Mistake(("wanted", name, "arguments", flag), what, wish.memory_share)
+
+
 def _of_gpus(name: str, wish: ServiceWish) -> Iterator[Mistake]:
     if wish.memory_share is not None and wish.gpus in {0, ()}:
         what = "there is no GPU to share: gpus is 0"
         yield Mistake(("wanted", name, "memory_share"), what, wish.memory_share)
-    for flag in wish.arguments:
-        if wish.memory_share is not None and flag.replace("_", "-") == MEMORY_FLAG:
-            what = "memory_share says this already. Leave one of them out."
-            yield Mistake(("wanted", name, "arguments", flag), what, wish.memory_share)
 
 
 def _of_image(name: str, wish: ServiceWish, role: ServicesRole) -> Iterator[Mistake]:

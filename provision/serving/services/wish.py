@@ -112,7 +112,8 @@ class ServiceWish(BaseModel):
     gpus: int | tuple[_Index, ...] | None = None
     """How many GPUs, or which: `[0, 1]`; 0 = on the CPU. Default: 1, or 0 where `gpus: 0`."""
     memory_share: float | None = Field(default=None, gt=0, le=1)
-    """Fraction of each GPU's memory that it takes, so that others may have the rest."""
+    """Fraction of each GPU's memory that it takes, so that others may have the rest; an engine
+    that takes no more than it needs, as `tei`, is not told."""
     image: Image | None = None
     """Image with its tag, where that is not the one in `images`."""
     version: str | None = None

@@ -59,23 +59,27 @@ def validate(
 
     What concerns the quality of answers warns, and fails in the checks that are `required`.
     """
-    refuse_unknown(required, service)
+    refuse_unknown(required, service, f"service {service.name}: required")
     talk = Talk(service, dialect, call, max_model_len)
     return list(_findings(talk, required))
 
 
 def checks_of(service: Service) -> tuple[str, ...]:
-    """Return the names of the checks that a service may require, in the order they are made."""
-    return tuple(check.name for check in _CHECKS if _applies(check, service))
+    """Return the names of the checks that a service may require, in the order they are made.
+
+    They are those of its task: whoever fails one that every service has is not healthy at all.
+    """
+    own = (check for check in _CHECKS if check.tasks != _ALL)
+    return tuple(check.name for check in own if _applies(check, service))
 
 
-def refuse_unknown(required: frozenset[str], service: Service) -> None:
-    """Raise `ServiceError` for a required check that this service can never pass."""
+def refuse_unknown(required: frozenset[str], service: Service, where: str) -> None:
+    """Raise `ServiceError`, of `where` it is required, for a check that this service cannot pass."""
     known = checks_of(service)
     for name in sorted(required - set(known)):
         raise ServiceError(
             f"there is no check '{name}' of such a service",
-            where=f"service {service.name}: required",
+            where=where,
             remedy=nearest(name, known),
         )
 

@@ -41,15 +41,15 @@ class Move(NamedTuple):
     def _check(self) -> Command:
         return Command(
             title=f"check release {self.release}",
-            script=_sh("service_compose", self.folder, "config", "--quiet"),
-            shown=f"docker compose --file {self.folder}/compose.yaml config",
+            script=_sh("service_check", self.folder, *self.names),
+            shown=f"docker compose --project-directory {self.folder} config",
         )
 
     def _bring(self) -> Command:
         return Command(
             title=f"start {_listed(self.names)}",
             script=_sh("service_bring", self.folder, *self.names),
-            shown=f"docker compose --file {self.folder}/compose.yaml up {' '.join(self.names)}",
+            shown=f"docker compose --project-directory {self.folder} up {' '.join(self.names)}",
             timeout=_BRIEF * len(self.names),
         )
 
@@ -76,8 +76,9 @@ class Move(NamedTuple):
 
     def _back(self) -> list[Command]:
         """Return what brings back the releases that were validated last, which must answer again."""
+        fresh = f"remove {_listed(self.names)}, never validated; logs stay in {self.folder}"
         back = Command(
-            title=f"roll back {_listed(self.names)}",
+            title=f"roll back {_listed(self.names)}" if self.before else fresh,
             script=_sh("service_back", self.base, *self.names),
             shown=f"docker compose up, as in the releases before: {_listed(self.names)}",
             timeout=_BRIEF * len(self.names),

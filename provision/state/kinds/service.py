@@ -16,6 +16,8 @@ from provision.state.resource import Command, Difference, Resource, State
 from provision.state.shell import functions, literal, quote
 
 _DIGITS: Final = 12
+_REPLACING: Final = frozenset({"(configuration)", "(environment)", "(image)"})
+"""What a container must be made anew for."""
 
 
 class Release(BaseModel):
@@ -36,15 +38,10 @@ class Release(BaseModel):
 
     @property
     def id(self) -> str:
-        """Return the name of its folder, which is the same for the same content."""
+        """Return what it is called, which is the same for the same content."""
         parts = [self.compose, self.about, repr(sorted(self.hashes.items()))]
         parts += [f"{name} {self.digest(name)}" for name in sorted(self.secrets)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
-
-    @property
-    def folder(self) -> str:
-        """Return its folder."""
-        return f"{self.base}/releases/{self.id}"
 
     def digest(self, service: str) -> str:
         """Return the sha256 of a service's NAME.env; empty where it has none."""
@@ -83,27 +80,31 @@ class Service(Resource):
         """Parse it; a container of that name which is not ours is refused."""
         said = dict(line.partition(" ")[::2] for line in output.splitlines() if line)
         words = said.get("container", "").split()
-        if len(words) != len(("status", "health", "restarts", "hash")):
+        if len(words) != len(("status", "health", "restarts", "hash", "image", "tag")):
             raise ValueError(f"unexpected answer {output[:80]!r}")
-        status, health, _, config = words
+        status, health, _, config, image, _ = words
         if config == "-":
             raise ValueError(
                 f"a container '{self.name}' is there that is not ours: "
                 f"remove it (docker rm -f {self.name}) or rename the service"
             )
+        validated = said.get("validated", "").split()
         return {
             "(configuration)": config[:_DIGITS],
+            # a tag that is gone names no other image; whoever wants the image brings it back
+            "(image)": said.get("tag", "") in {image, ""},
             "(state)": status,
             "(health)": "healthy" if health == "none" else health,
-            "(validated)": said.get("validated") == config,
+            "(validated)": validated == [config, image],
             "(environment)": said.get("environment", ""),
-            "(kept)": bool(said.get("validated")),
+            "(kept)": bool(validated),
         }
 
     def expected(self) -> State | None:
         """Want it healthy and validated, with this configuration."""
         return {
             "(configuration)": self.release.hashes[self.name][:_DIGITS],
+            "(image)": True,
             "(state)": "running",
             "(health)": "healthy",
             "(validated)": True,
@@ -117,12 +118,15 @@ class Service(Resource):
         reasons = {
             "(configuration)": "another configuration",
             "(environment)": "other secrets",
+            "(image)": "its tag names another image now",
             "(state)": f"is {actual['(state)']}",
             "(health)": f"is {actual['(health)']}",
             "(validated)": "was not validated",
         }
         # a container that is replaced is validated anew anyway
-        anew = changed & {"(configuration)", "(environment)"}
+        anew = changed & _REPLACING
+        if "(configuration)" in anew:
+            anew -= {"(image)"}  # the tag is the one of before
         return ", ".join(reasons[key] for key in reasons if key in (anew or changed))
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
@@ -133,7 +137,7 @@ class Service(Resource):
         """Say what stops answering meanwhile."""
         if actual is None or actual.get("(state)") != "running" or not changed:
             return ()
-        if changed & {"(configuration)", "(environment)"} or actual.get("(health)") == "unhealthy":
+        if changed & _REPLACING or actual.get("(health)") == "unhealthy":
             return (f"{self.name} does not answer until it has started anew",)
         return ()
 
@@ -172,11 +176,21 @@ def _write(release: Release) -> Command:
             variable = f"provision_secret_{len(secrets)}"
             secrets.append((variable, value))
             lines.append(f'printf "%s=\'%s\'\\n" {name} "${variable}" >>{quote(service)}.env')
-    folder = quote(release.folder)
-    script = ["umask 077", f"mkdir -p -- {folder}", f"cd -- {folder}", *lines, "sync -f -- ."]
+    # what dies half-way leaves no release behind
+    folder = quote(f"{release.base}/releases/.{release.id}")
+    script = [
+        functions("service_release"),
+        "umask 077",
+        f"rm -rf -- {folder}",
+        f"mkdir -p -- {folder}",
+        f"cd -- {folder}",
+        *lines,
+        "cd /",
+        f"service_seal {quote(release.base)} {release.id}",
+    ]
     return Command(
         title=f"write release {release.id}",
         script="\n".join(script),
-        shown=f"write {release.folder}: {', '.join(texts)}",
+        shown=f"write {release.base}/releases/{release.id}: {', '.join(texts)}, the images' ids",
         secrets=tuple(secrets),
     )

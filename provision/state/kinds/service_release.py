@@ -42,20 +42,21 @@ class ServiceRelease(Resource):
     def actual(self, output: str) -> State | None:
         """Parse it, and find the release before the one that the service is validated in."""
         lines = [line.split() for line in output.splitlines() if line.strip()]
-        container = _only(lines, "container", 4)
-        status, health, _, config = container
+        status, health, _, config, image, _ = _only(lines, "container", 6)
         (current,) = _only(lines, "current", 1)
         if config == "-" and status != "gone":
             raise ValueError(
                 f"a container '{self.name}' is there that is not ours: "
                 f"remove it (docker rm -f {self.name}) or rename the service"
             )
-        before = _before(current, _folders(lines), _history(lines))
+        folders = _folders(lines)
+        before = _before(current, folders, _history(lines))
         return {
             "release": current,
             "configuration": config[:_DIGITS],
             "state": status,
             "health": "healthy" if health == "none" else health,
+            "(image)": current in folders and folders[current].image == image,
             "(before)": before.release if before else "",
             "(before_hash)": before.hash if before else "",
             "(before_kept)": before.kept if before else 0,
@@ -71,6 +72,7 @@ class ServiceRelease(Resource):
             "configuration": self.hash[:_DIGITS],
             "state": "running",
             "health": "healthy",
+            "(image)": True,
         }
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
@@ -114,6 +116,7 @@ def _move(release: str, services: Sequence[ServiceRelease]) -> Move:
 
 class _Folder(NamedTuple):
     hash: str
+    image: str
     patience: int
     environment: str
 
@@ -140,9 +143,9 @@ def _only(lines: Sequence[Sequence[str]], word: str, count: int) -> Sequence[str
 
 def _folders(lines: Sequence[Sequence[str]]) -> dict[str, _Folder]:
     """Return the releases that are on the host and have the service."""
-    least = len(("release", "hash", "patience"))
+    least = len(("release", "hash", "image", "patience"))
     return {
-        rest[0]: _Folder(rest[1], _number(rest[2]), "".join(rest[least:]))
+        rest[0]: _Folder(rest[1], rest[2], _number(rest[3]), "".join(rest[least:]))
         for first, *rest in lines
         if first == "has" and len(rest) >= least
     }
@@ -179,10 +182,8 @@ def _is_not(release: str, kept: _Kept) -> bool:
 
 
 def _alike(one: _Folder, other: _Folder | None) -> bool:
-    """Say whether a service is the same in two releases, its secret variables too."""
-    if other is None:
-        return False
-    return (one.hash, one.environment) == (other.hash, other.environment)
+    """Say whether a service is the same in two releases, its image and secret variables too."""
+    return other is not None and one._replace(patience=other.patience) == other
 
 
 def _number(text: str) -> int:

@@ -1,22 +1,39 @@
 # Functions that bring services to a release and say what became of them. POSIX sh, Docker Compose.
-# A release is a folder with compose.yaml, `hashes` ("NAME HASH" a line) and NAME.env; $base/current/NAME
-# is a link to the release that NAME was last validated in.
+# A release is a folder with compose.yaml, compose.override.yaml (the ids that the images had when it
+# was written), `hashes` ("NAME HASH" a line) and NAME.env. It is called as its content, and six digits
+# for those ids; a link that is called as the content alone leads to the one that was written last.
+# $base/current/NAME is a link to the release that NAME was last validated in.
 
 service_hash() { # RELEASE NAME: the configuration that a release has for a service; nothing: none
     [ ! -f "$1/hashes" ] || awk -v name="$2" '$1 == name { print $2 }' "$1/hashes"
 }
 
-service_look() { # NAME: "STATUS HEALTH RESTARTS HASH" of its container; fails when there is none
-    docker container inspect -f '{{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}none{{end}} {{.RestartCount}} {{with index .Config.Labels "provision.config-hash"}}{{.}}{{else}}-{{end}}' "$1" 2>/dev/null
+service_image() { # RELEASE NAME: the id of the image that a release has for a service; nothing: none
+    [ ! -f "$1/compose.override.yaml" ] || awk -v line="  $2:" '$0 == line { getline; print $2 }' "$1/compose.override.yaml"
 }
 
-service_probe() { # BASE NAME: what runs and what of it was validated; 1 = no such container
+service_wish() { # RELEASE NAME: "HASH IMAGE", by which a container of the release is known; nothing: none
+    service_wanted=$(service_hash "$1" "$2")
+    [ -z "$service_wanted" ] || service_wanted="$service_wanted $(service_image "$1" "$2" | grep . || echo -)"
+    echo "$service_wanted"
+}
+
+service_tags() { # RELEASE: "NAME TAG" of each service, as provision renders compose.yaml
+    awk '/^  [^ #]+:$/ { name = substr($1, 1, length($1) - 1) } /^    image: / { gsub(/"/, "", $2); print name, $2 }' "$1/compose.yaml"
+}
+
+service_look() { # NAME: "STATUS HEALTH RESTARTS HASH IMAGE TAG" of its container; fails when there is none
+    docker container inspect -f '{{.State.Status}} {{with .State.Health}}{{.Status}}{{else}}none{{end}} {{.RestartCount}} {{with index .Config.Labels "provision.config-hash"}}{{.}}{{else}}-{{end}} {{.Config.Image}} {{with index .Config.Labels "provision.image"}}{{.}}{{else}}-{{end}}' "$1" 2>/dev/null
+}
+
+service_probe() { # BASE NAME: what runs, what its tag names now, what was validated; 1 = no such container
     service_seen=$(service_look "$2") || {
         docker version >/dev/null || return 2
         return 1
     }
     echo "container $service_seen"
-    echo "validated $(service_hash "$1/current/$2" "$2")"
+    echo "tag $(docker image inspect -f '{{.Id}}' "${service_seen##* }" 2>/dev/null)"
+    echo "validated $(service_wish "$1/current/$2" "$2")"
     [ ! -f "$1/current/$2/$2.env" ] || echo "environment $(service_environment "$1/current/$2" "$2")"
 }
 
@@ -24,13 +41,14 @@ service_releases() { # BASE NAME: what runs, where it was validated, and which r
     service_now=$(readlink -f -- "$1/current/$2") && [ -f "$service_now/hashes" ] || return 1
     service_seen=$(service_look "$2") || {
         docker version >/dev/null || return 2
-        service_seen="gone none 0 -"
+        service_seen="gone none 0 - - -"
     }
     echo "container $service_seen"
     echo "current ${service_now##*/}"
     for service_folder in "$1"/releases/*; do
-        service_wanted=$(service_hash "$service_folder" "$2")
-        [ -z "$service_wanted" ] || echo "has ${service_folder##*/} $service_wanted $(service_patience "$service_folder") $(service_environment "$service_folder" "$2")"
+        service_wanted=$(service_wish "$service_folder" "$2")
+        [ -n "$service_wanted" ] && [ ! -L "$service_folder" ] || continue
+        echo "has ${service_folder##*/} $service_wanted $(service_patience "$service_folder") $(service_environment "$service_folder" "$2")"
     done
     [ ! -f "$1/history" ] || awk -v name="$2" '$2 == name { print "kept", $1, $3 }' "$1/history"
 }
@@ -46,7 +64,7 @@ service_environment() { # RELEASE NAME: the sha256 of its variables; nothing: it
 service_is_as() { # RELEASE NAME: it runs as that has it, secret variables too, and may yet become healthy
     case $(service_look "$2") in
         "running unhealthy "*) return 1 ;;
-        "running "*" $(service_hash "$1" "$2")") ;;
+        "running "*" $(service_wish "$1" "$2") "*) ;;
         *) return 1 ;;
     esac
     [ "$(service_environment "$(service_origin "$2")" "$2")" = "$(service_environment "$1" "$2")" ]
@@ -55,6 +73,37 @@ service_is_as() { # RELEASE NAME: it runs as that has it, secret variables too, 
 service_origin() { # NAME: the release that its container was made from; nothing: unknown
     service_folder=$(docker container inspect -f '{{with index .Config.Labels "com.docker.compose.project.working_dir"}}{{.}}{{end}}' "$1" 2>/dev/null) || return 0
     [ ! -f "$service_folder/hashes" ] || printf '%s\n' "$service_folder"
+}
+
+service_seal() { # BASE CONTENT: what was written to releases/.CONTENT gets the ids of its images, and its place
+    service_new=$1/releases/.$2
+    service_tags "$service_new" | {
+        echo services:
+        while read -r service_name service_tag; do
+            service_id=$(docker image inspect -f '{{.Id}}' "$service_tag" 2>/dev/null) || continue
+            printf '  %s:\n    image: %s\n' "$service_name" "$service_id"
+        done
+    } >"$service_new/compose.override.yaml"
+    service_name=$2$(sha256sum <"$service_new/compose.override.yaml" | cut -c1-6)
+    service_folder=$1/releases/$service_name
+    sync -f -- "$service_new" || return
+    if [ -d "$service_folder" ]; then
+        mv -f -- "$service_new"/* "$service_folder" && rmdir -- "$service_new" || return
+    else
+        mv -T -- "$service_new" "$service_folder" || return
+    fi
+    ln -s -- "$service_name" "$service_new" && mv -fT -- "$service_new" "$1/releases/$2"
+}
+
+service_check() { # RELEASE NAME...: its images are there, and Compose takes it; nothing is stopped yet
+    service_release=$1
+    shift
+    for service_name in "$@"; do
+        service_id=$(service_image "$service_release" "$service_name")
+        [ -n "$service_id" ] || service_id=$(service_tags "$service_release" | awk -v name="$service_name" '$1 == name { print $2 }')
+        docker image inspect -f '{{""}}' "$service_id" 2>&1 || return
+    done
+    service_compose "$service_release" config --quiet
 }
 
 service_save() { # NAME: the end of its log stays in the release that its container was made from
@@ -81,16 +130,18 @@ service_bring() { # RELEASE NAME...: let the services be as the release has them
 }
 
 service_compose() { # RELEASE ARGUMENT...: Compose, quietly; orphans are services of other releases
-    service_folder=$1
+    service_folder=$(readlink -f -- "$1")
     shift
     COMPOSE_IGNORE_ORPHANS=1 docker compose --progress plain --project-name provision \
-        --project-directory "$service_folder" --file "$service_folder/compose.yaml" "$@" 2>&1
+        --project-directory "$service_folder" --file "$service_folder/compose.yaml" \
+        --file "$service_folder/compose.override.yaml" "$@" 2>&1
 }
 
 service_fail() { # RELEASE NAME TEXT: the end of its log, which stays, and why nobody waits any longer
-    docker logs --tail 2000 -- "$2" >"$1/$2.log" 2>&1 || :
-    tail -n 200 -- "$1/$2.log"
-    echo "provision: service $2 $3; its log stays in $1/$2.log"
+    service_log=$(readlink -f -- "$1")/$2.log
+    docker logs --tail 2000 -- "$2" >"$service_log" 2>&1 || :
+    tail -n 200 -- "$service_log"
+    echo "provision: service $2 $3; its log stays in $service_log"
     return 1
 }
 
@@ -125,7 +176,7 @@ service_restarts() { # NAME: "NAME RESTARTS"; nothing: there is no such containe
 service_code() { docker container inspect -f '{{.State.ExitCode}}' "$1" 2>/dev/null || echo unknown; }
 
 service_keep() { # BASE RELEASE NAME...: the services were validated in this release
-    service_base=$1 service_release=$2
+    service_base=$1 service_release=$(readlink -f -- "$2")
     shift 2
     mkdir -p -- "$service_base/current"
     for service_name in "$@"; do
@@ -142,16 +193,17 @@ service_keep() { # BASE RELEASE NAME...: the services were validated in this rel
 }
 
 service_prune() { # BASE: without releases that no link names, nor are of a service's last ten, nor of the ten written last
-    # shellcheck disable=SC2012  # names of releases are hexadecimal digits
     service_kept=$(
         for service_link in "$1"/current/*; do basename -- "$(readlink -- "$service_link")"; done
         tac -- "$1/history" | awk '!seen[$2, $3]++ && count[$2]++ < 10 { print $3 }'
-        ls -1t -- "$1/releases" | head -n 10
+        find "$1/releases" -maxdepth 1 -type d -name '[0-9a-f]*' -printf '%T@ %f\n' | sort -rn | head -n 10 | cut -d' ' -f2
     )
     for service_folder in "$1"/releases/*; do
         case ${service_folder##*/} in *[!0-9a-f]*) continue ;; esac
+        [ ! -L "$service_folder" ] || continue
         printf '%s\n' "$service_kept" | grep -Fxq -e "${service_folder##*/}" || rm -rf -- "$service_folder"
     done
+    find "$1/releases" -maxdepth 1 -xtype l -delete # links that lead nowhere now
 }
 
 service_back() { # BASE NAME...: what was validated last runs again; what never was goes, its log stays

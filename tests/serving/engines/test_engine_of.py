@@ -9,14 +9,16 @@ import pytest
 from provision.errors import ServiceError
 from provision.serving import engines
 from provision.serving.engines import engine_of
+from provision.serving.services.wish import is_moving
 
 
 @pytest.mark.parametrize("name", ["vllm", "tei"])
 def test_an_engine_has_the_name_of_its_module(name: str) -> None:
-    """And an image with a tag that says its version."""
+    """And images with a tag that says their version."""
     engine = engine_of(name)
     assert engine.name == name
-    assert not engine.image.endswith(":latest")
+    for image in (engine.image, engine.cpu_image):
+        assert not is_moving(image)
 
 
 @pytest.mark.parametrize("name", ["vlm", "families", "engine", "../vllm", ""])

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from provision.errors import ServiceError
 from provision.serving.finding import Finding, View
+from provision.serving.services.wish import ServiceWish
 from provision.serving.validation.call import FromController
 from provision.serving.validation.leaks import leaked
 from provision.serving.validation.questions import chat_body, tool_body
@@ -207,14 +208,25 @@ def test_a_required_check_is_made_whatever_came_before() -> None:
 def test_a_check_that_cannot_be_made_cannot_be_required() -> None:
     """It would be promised and never looked at."""
     with pytest.raises(ServiceError) as error:
-        refuse_unknown(frozenset({"tool"}), service(1))
+        refuse_unknown(frozenset({"tool"}), service(1), "gpu01: services.wanted.it.required")
     assert str(error.value) == (
-        "service it: required: there is no check 'tool' of such a service. Did you mean 'tools'?"
+        "gpu01: services.wanted.it.required: there is no check 'tool' of such a service. "
+        "Did you mean 'tools'?"
     )
-    assert checks_of(service(1, tool_parser="")) == ("health", "models", "chat", "stream")
-    for name, wish in {"rerank": {}, "api_key": {}, "tools": {"tool_parser": ""}}.items():
+    assert checks_of(service(1, tool_parser="")) == ("chat", "stream")
+    for name, wish in {"rerank": {}, "health": {}, "tools": {"tool_parser": ""}}.items():
         with pytest.raises(ServiceError, match="no check"):
-            refuse_unknown(frozenset({name}), service(1, **wish))
+            refuse_unknown(frozenset({name}), service(1, **wish), "")
+    with pytest.raises(ServiceError, match="service it: required: there is no check"):
+        validate(service(1), VLLM, Says(b""), required=frozenset({"rerank"}))
+
+
+def test_what_may_be_written_is_what_can_be_required() -> None:
+    """Each name that an inventory may require is a check of some task, and each such check has one."""
+    tasks = ("generate", "embed", "score")
+    checks = {name for task in tasks for name in checks_of(service(1, task=task))}
+    (written,) = get_args(ServiceWish.model_fields["required"].annotation)[:1]
+    assert set(get_args(written)) == checks
 
 
 @pytest.mark.parametrize(
