@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
-from provision.checks.driver import check_driver
-from provision.checks.finding import Finding
-from provision.checks.system import check_system
+from provision.checks.gate import before_plan, forbids_apply, refusals
 from provision.errors import ProvisionError, of_host, unexpected
 from provision.facts import Facts
+from provision.finding import Finding
 from provision.host.apply import Orders, Outcome, RowOutcome, apply_plan
 from provision.host.carrier import Carrier
 from provision.host.connection import Connection
@@ -73,7 +72,7 @@ def greet(hosts: Sequence[Host], forks: int, watch: Watch) -> list[Visit]:
         watch.step(visit.host.name, "log in")
         visit.connection.open()
 
-    return _visit(hosts, work, forks, watch)
+    return visit(hosts, work, forks, watch)
 
 
 def gather(hosts: Sequence[Host], forks: int, watch: Watch) -> list[Visit]:
@@ -84,7 +83,7 @@ def gather(hosts: Sequence[Host], forks: int, watch: Watch) -> list[Visit]:
         visit.connection.open()
         visit.facts = read_facts(visit.connection)
 
-    return _visit(hosts, work, forks, watch)
+    return visit(hosts, work, forks, watch)
 
 
 def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watch) -> list[Visit]:
@@ -96,15 +95,15 @@ def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watc
         watch.step(visit.host.name, "read facts")
         visit.connection.open()
         visit.facts = read_facts(visit.connection)
-        visit.findings = check(visit.host, roles, visit.facts)
-        failed = [str(finding) for finding in visit.findings if finding.level == "fail"]
-        if failed:
-            raise ProvisionError(" ".join(failed), where=visit.host.name)
+        visit.findings = before_plan(visit.host, tuple(roles), visit.facts)
+        refused = refusals(visit.findings)
+        if refused:
+            raise ProvisionError(" ".join(refused), where=visit.host.name)
         watch.step(visit.host.name, "probe")
         visit.seen = look(visit.connection, roles, visit.facts)
         visit.plan = visit.seen.plan(visit.host.name)
 
-    return _visit(hosts, work, forks, watch)
+    return visit(hosts, work, forks, watch)
 
 
 def apply(
@@ -118,27 +117,14 @@ def apply(
 
     Ctrl-C lets each host end the role it is at; a second one drops the connections.
     """
-    wanted, stop = frozenset(selected), threading.Event()
+    wanted, stop, carrier = frozenset(selected), threading.Event(), _carrier(visits)
 
     def work(visit: Visit) -> Outcome:
         assert visit.facts is not None  # noqa: S101  only planned visits come here
         assert visit.plan is not None  # noqa: S101
-        name = visit.host.name
-
-        def say(step: str, detail: str | Amount) -> None:
-            watch.step(name, step, detail)
-
-        forbidden = [str(finding) for finding in visit.findings if finding.forbids_apply]
-        if forbidden:
-            outcome = Outcome(host=name, error=of_host(name, " ".join(forbidden)))
-        else:
-            roles = roles_of(visit.host, wanted)
-            run = Orders(roles, visit.facts, visit.plan, stop.is_set, carrier, rollout.caller)
-            outcome = apply_plan(visit.connection, run, say)
-        watch.done(name, failed=bool(outcome.error))
-        return outcome
-
-    due = [visit for visit in visits if visit.plan and visit.plan.pending]
+        roles = roles_of(visit.host, wanted)
+        orders = Orders(roles, visit.facts, visit.plan, stop.is_set, carrier, rollout.caller)
+        return _applied(visit, orders, watch)
 
     def interrupted() -> None:
         stop.set()
@@ -147,22 +133,57 @@ def apply(
             "Ctrl-C again leaves at once."
         )
 
+    def run(batch: Sequence[Visit]) -> list[Outcome]:
+        return _pool(batch, work, forks, interrupted)
+
+    try:
+        due = [visit for visit in visits if visit.plan and visit.plan.pending]
+        return _in_batches(rollout, due, run, stop)
+    finally:
+        for left_over in carrier.close():
+            watch.note(redact(left_over))
+
+
+def _carrier(visits: Sequence[Visit]) -> Carrier:
+    """Return the carrier, which knows what bulk data the hosts share."""
     carrier = Carrier()
     for visit in visits:
         for bulk in visit.seen.shared if visit.seen and not visit.error else ():
             carrier.offer(visit.host, bulk)
+    return carrier
+
+
+def _applied(visit: Visit, orders: Orders, watch: Watch) -> Outcome:
+    """Apply the plan of one host, unless a finding forbids it."""
+    name = visit.host.name
+
+    def say(step: str, detail: str | Amount) -> None:
+        watch.step(name, step, detail)
+
+    forbidden = forbids_apply(visit.findings)
+    if forbidden:
+        outcome = Outcome(host=name, error=of_host(name, " ".join(forbidden)))
+    else:
+        outcome = apply_plan(visit.connection, orders, say)
+    watch.done(name, failed=bool(outcome.error))
+    return outcome
+
+
+def _in_batches(
+    rollout: Rollout,
+    due: Sequence[Visit],
+    run: Callable[[Sequence[Visit]], list[Outcome]],
+    stop: threading.Event,
+) -> list[Outcome]:
+    """Run one batch after the other, until too many hosts have failed or the operator stops."""
     outcomes: list[Outcome] = []
-    try:
-        for batch in rollout.split(due):
-            failed = [outcome.host for outcome in outcomes if outcome.error]
-            if len(failed) > rollout.max_fail or stop.is_set():
-                outcomes += [_not_begun(visit, failed) for visit in batch]
-            else:
-                outcomes += _pool(batch, work, forks, interrupted)
-        return outcomes
-    finally:
-        for left_over in carrier.close():
-            watch.note(redact(left_over))
+    for batch in rollout.split(due):
+        failed = [outcome.host for outcome in outcomes if outcome.error]
+        if len(failed) > rollout.max_fail or stop.is_set():
+            outcomes += [_not_begun(visit, failed) for visit in batch]
+        else:
+            outcomes += run(batch)
+    return outcomes
 
 
 def _not_begun(visit: Visit, failed: Sequence[str]) -> Outcome:
@@ -198,15 +219,6 @@ def audit(visits: Sequence[Visit], forks: int, watch: Watch) -> list[Outcome]:
     return _pool([visit for visit in visits if visit.seen], work, forks)
 
 
-def check(host: Host, roles: Mapping[str, Role], facts: Facts) -> list[Finding]:
-    """Judge a host's facts before anything is planned on them."""
-    findings = check_system(facts)
-    needs_gpu = host.gpus is None and any(role.needs_gpu for role in roles.values())
-    if host.gpus or needs_gpu:
-        findings += check_driver(facts, host.gpus)
-    return findings
-
-
 def roles_of(host: Host, selected: frozenset[str]) -> dict[str, Role]:
     """Return the host's roles in order, or those of them that were selected; none that deploys."""
     roles = {name: cast("Role", host.variables[name]) for name in host.roles}
@@ -217,9 +229,11 @@ def roles_of(host: Host, selected: frozenset[str]) -> dict[str, Role]:
     }
 
 
-def _visit(
+def visit(
     hosts: Sequence[Host], work: Callable[[Visit], None], forks: int, watch: Watch
 ) -> list[Visit]:
+    """Do `work` on all hosts; whatever it raises is the row of one host, whose connection closes."""
+
     def one(visit: Visit) -> Visit:
         try:
             work(visit)

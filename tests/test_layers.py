@@ -25,7 +25,7 @@ FLOORS: Final = (
     ("checks",),
     ("rollout",),
     ("fleet",),
-    ("trust",),
+    ("trust", "sweep"),
     ("report",),
     ("cli",),
 )

@@ -43,3 +43,5 @@ class Check(NamedTuple):
     explain: str
     """A paragraph for somebody who never met this: what it means, how it comes about, what to do."""
     judge: Callable[[Sight], Iterable[Finding]]
+    deep: bool = False
+    """Whether it is made only where it is asked for: it takes long, or starts something."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from provision.cli import deploy, fleet, inventory, lab, models, render, rollback
+from provision.cli import deploy, fleet, inventory, lab, models, render, rollback, verify
 from provision.cli.command import Project
 
 
@@ -22,6 +22,7 @@ def namespace(project: Path) -> Collection:
         render.render,
         deploy.deploy,
         rollback.rollback,
+        verify.verify,
         inventory.inventory,
         inventory.explain,
         inventory.schema,

@@ -153,7 +153,7 @@ class Run:
 
     @property
     def _warned(self) -> bool:
-        return any(item.level == "warn" for visit in self.visits for item in visit.findings)
+        return any(item.verdict == "warn" for visit in self.visits for item in visit.findings)
 
     def confirm_plan(self) -> bool:
         """Ask whether to apply the plan, and say how much of it is to be feared."""

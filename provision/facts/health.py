@@ -35,6 +35,7 @@ class GPUHealth(_Fact):
     mig: bool | None = None
     ecc: bool | None = None
     ecc_pending: bool | None = None
+    """What `ecc` is after the next reboot."""
     corrected: int | None = None
     """Corrected memory errors since the driver was loaded."""
     uncorrected: int | None = None
@@ -46,7 +47,8 @@ class GPUHealth(_Fact):
     """Of a page of memory, on GPUs before Ampere."""
     temperature_c: int | None = None
     slowdowns: tuple[str, ...] = ()
-    """Reasons in force why it runs slower than it can: `hw_thermal_slowdown`, `sw_power_cap`, …"""
+    """Reasons in force why it runs slower than it can: `hw_thermal_slowdown`, `sw_power_cap`, …;
+    that it is idle is none."""
     power_limit_w: float | None = None
     default_power_limit_w: float | None = None
     sm_clock_mhz: int | None = None

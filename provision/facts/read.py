@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from provision.errors import FactsError
+from provision.facts.frame import script, split
 from provision.facts.model import GPU, OS, Disk, Docker, Driver, Facts
+from provision.facts.sections.gpu_health import FAILURE
 
-_TIMEOUT: Final = 10  # seconds a section may take before it counts as unknown
+_TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
 
-_SECTIONS: Final[Mapping[str, str]] = {
+SECTIONS: Final[Mapping[str, str]] = {
     "os": "cat /etc/os-release; echo; uname -rm",
     "host": "uname -n; cat /proc/sys/kernel/random/boot_id; "
     "[ -d /run/systemd/system ] && echo systemd",
@@ -50,26 +52,18 @@ _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 def facts_script(nonce: str, timeout: int = _TIMEOUT) -> str:
     """Return POSIX sh that needs nothing but a shell and coreutils; `timeout` is a section's."""
-    runs = "\n".join(
-        f"timeout -k 1 {timeout} sh -c {_quoted(f'{text}; true')} 2>/dev/null\n"
-        f"printf '\\n%s {name} %d\\n' '{nonce}' $?"
-        for name, text in _SECTIONS.items()
-    )
-    return (
-        "provision_main() {\n"
-        "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-        f"{runs}\n}}\nprovision_main </dev/null\n"
-    )
+    return script(nonce, SECTIONS, timeout)
 
 
 def parse_facts(output: str, nonce: str) -> Facts:
     """Return typed facts; a section that gave no sense is named in `unknown`."""
-    sections, unknown = _split(output, nonce)
+    texts, missing = split(output, nonce, SECTIONS, _TIMEOUT)
+    unknown = list(missing)
     values: dict[str, Any] = {}
     for name, parse in _PARSERS.items():
-        if name in sections:
+        if name in texts:
             try:
-                values |= parse(sections[name])
+                values |= parse(texts[name])
             except (ValueError, IndexError, KeyError):
                 unknown.append(name)
     if "os" not in values:
@@ -79,20 +73,6 @@ def parse_facts(output: str, nonce: str) -> Facts:
             remedy="provision needs a Linux host with a shell and coreutils.",
         )
     return Facts(**values, unknown=tuple(unknown))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-def _split(output: str, nonce: str) -> tuple[dict[str, str], list[str]]:
-    sections, unknown, start = {}, set(_SECTIONS), 0
-    for end in re.finditer(rf"\n{nonce} (\w+) (\d+)\n", output):
-        if end[2] == "0":
-            sections[end[1]] = output[start : end.start()].strip()
-            unknown.discard(end[1])
-        start = end.end()
-    return sections, [name for name in _SECTIONS if name in unknown]
 
 
 def _os(text: str) -> dict[str, Any]:
@@ -154,7 +134,7 @@ def _driver(text: str) -> dict[str, Any]:
     cuda = re.search(r"CUDA Version\s*:\s*(\d+\.\d+)", text)
     status = re.search(r"^status (\d+)$", text, re.MULTILINE)
     failed = status is not None and status[1] != "0"
-    message = next((line for line in text.splitlines() if _FAILURE.search(line)), "")
+    message = next((line for line in text.splitlines() if FAILURE.search(line)), "")
     return {
         "driver": Driver(
             status=_verdict(loaded, message, there=status is not None, failed=failed),
@@ -164,11 +144,6 @@ def _driver(text: str) -> dict[str, Any]:
             message=message,
         )
     }
-
-
-_FAILURE: Final = re.compile(
-    r"Failed to initialize|couldn't communicate|No devices|Unable to", re.IGNORECASE
-)
 
 
 def _verdict(loaded: str | None, message: str, *, there: bool, failed: bool) -> Any:
@@ -197,7 +172,7 @@ def _gpus(text: str) -> dict[str, Any]:
                 compute_capability="".join(fields[5:]),
             )
         )
-    if text and not gpus and not _FAILURE.search(text):
+    if text and not gpus and not FAILURE.search(text):
         raise ValueError("neither GPUs nor a reason why there are none")
     return {"gpus": tuple(gpus)}
 

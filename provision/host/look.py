@@ -6,8 +6,16 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from provision.errors import FactsError
-from provision.facts import Facts, facts_script, parse_facts
-from provision.host.connection import Connection
+from provision.facts import (
+    Ask,
+    Facts,
+    Health,
+    facts_script,
+    parse_facts,
+    parse_health,
+    sweep_script,
+)
+from provision.host.connection import Connection, Result
 from provision.state.plan import Ground, HostPlan, RolePlan, Step, plan_host, plan_role
 from provision.state.probe import parse_states, probe_script
 from provision.state.resource import DUE, Bulk, Resource, State, diff
@@ -87,7 +95,17 @@ def look(connection: Connection, roles: Mapping[str, Role], facts: Facts | None 
 def read_facts(connection: Connection) -> Facts:
     """Read the host's facts in one exec."""
     word = nonce()
-    result = connection.run(facts_script(word), timeout=_TIMEOUT)
+    return _facts(connection, connection.run(facts_script(word), timeout=_TIMEOUT), word)
+
+
+def read_all(connection: Connection, ask: Ask) -> tuple[Facts, Health]:
+    """Read facts and health in one exec; of the health, what does not come back is unknown."""
+    word = nonce()
+    result = connection.run(sweep_script(word, ask), timeout=_TIMEOUT)
+    return _facts(connection, result, word), parse_health(result.stdout, word)
+
+
+def _facts(connection: Connection, result: Result, word: str) -> Facts:
     if word not in result.stdout:
         detail = (result.stderr.strip().splitlines() or [f"exit status {result.status}"])[-1]
         raise FactsError(

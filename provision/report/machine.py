@@ -52,7 +52,7 @@ def _planned(visit: Visit) -> dict[str, Any]:
         "changes": sum(row.verdict == "change" for row in plan.pending) if plan else None,
         "may_change": sum(row.verdict == "maybe" for row in plan.pending) if plan else None,
         "roles": [_role(role) for role in plan.roles] if plan else None,
-        "findings": [finding.model_dump() for finding in visit.findings],
+        "findings": [finding.model_dump(exclude={"host", "service"}) for finding in visit.findings],
         "error": visit.error,
     }
 

@@ -24,7 +24,7 @@ def print_plan(console: Console, visits: Sequence[Visit], *, commands: bool = Fa
             _host(console, hosts, plan, commands=commands)
     for visit in visits:
         for finding in visit.findings:
-            if finding.level == "warn":
+            if finding.verdict == "warn":
                 _say(console, f"{visit.host.name}: {finding}", "yellow")
     print_errors(console, visits)
     _say(console, summary(visits))

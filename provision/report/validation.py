@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,23 +18,13 @@ _COLUMNS: Final = ("host", "service", "check", "verdict", "answer")
 
 
 def print_validation(console: Console, findings: Sequence[Finding]) -> None:
-    """Print one row for each check, then one line a remedy, and the sum."""
-    if findings:
-        console.print(_table(findings), soft_wrap=True)
-    remedies = {
-        f"{finding.host}: {finding.service}: {finding.check}: {finding.remedy}": finding.verdict
-        for finding in findings
-        if finding.remedy
-    }
-    for line, verdict in remedies.items():
-        console.print(Text(redact(line), _COLOURS[verdict]), soft_wrap=True)
-    counts = {verdict: sum(each.verdict == verdict for each in findings) for verdict in _COLOURS}
-    services = len({(each.host, each.service) for each in findings})
-    noun = "service" if services == 1 else "services"
-    warnings = "warning" if counts["warn"] == 1 else "warnings"
-    console.print(
-        f"{services} {noun}: {counts['ok']} ok, {counts['warn']} {warnings}, {counts['fail']} failed"
-    )
+    """Print one row for each check, then one line for each remedy and note, and the sum."""
+    rows = [finding for finding in findings if finding.verdict != "note"]
+    if rows:
+        console.print(_table(rows), soft_wrap=True)
+    for line, colour in _lines(findings).items():
+        console.print(Text(redact(line), colour), soft_wrap=True)
+    console.print(_sum(findings))
 
 
 def validation_document(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -44,6 +35,31 @@ def validation_document(findings: Sequence[Finding]) -> dict[str, Any]:
         found = finding.model_dump(mode="json", exclude={"host", "service"})
         services.setdefault(finding.service, []).append(found)
     return {"hosts": hosts}
+
+
+def _lines(findings: Sequence[Finding]) -> dict[str, str]:
+    """Return each remedy and each note once, with its colour."""
+    lines: dict[str, str] = {}
+    for finding in findings:
+        place = f"{finding.host}: {finding.service}"
+        if finding.verdict == "note":
+            lines[f"{place}: {finding.what}"] = "dim"
+        elif finding.remedy:
+            lines[f"{place}: {finding.check}: {finding.remedy}"] = _COLOURS[finding.verdict]
+    return lines
+
+
+def _sum(findings: Sequence[Finding]) -> str:
+    """Return `3 services: 12 ok, 0 warnings, 0 failed`, and how many were not seen from here."""
+    counts = Counter(finding.verdict for finding in findings)
+    services = len({(each.host, each.service) for each in findings})
+    noun = "service" if services == 1 else "services"
+    warnings = "warning" if counts["warn"] == 1 else "warnings"
+    unseen = f"; {counts['note']} not seen from the controller" if counts["note"] else ""
+    return (
+        f"{services} {noun}: {counts['ok']} ok, {counts['warn']} {warnings}, "
+        f"{counts['fail']} failed{unseen}"
+    )
 
 
 def _table(findings: Sequence[Finding]) -> Table:

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from provision.facts import Facts, facts_script, parse_facts
+from provision.facts import (
+    Ask,
+    Facts,
+    Health,
+    facts_script,
+    health_script,
+    parse_facts,
+    parse_health,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHELLS: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"]}
 FIXTURES: Final = Path(__file__).with_name("fixtures")
+_HEALTH: Final = (
+    "/proc/$pid/cgroup",
+    "/proc/mounts",
+    "/proc/net/tcp",
+    "/etc/fstab",
+    "/etc/docker/daemon.json",
+    "/run/systemd/system",
+    "/sys/firmware/efi",
+    "/sys/bus/pci",
+)
+_TOOLS: Final = (
+    *("cat", "cut", "date", "df", "head", "od", "printf", "sleep", "sort", "tail"),
+    *("timeout", "tr", "sed", "grep", "sh"),
+)
+"""Coreutils, and what stands beside a shell everywhere: all that the script may count on."""
 _SYSTEM: Final = (
     "/etc/os-release",
     "/proc/driver/nvidia",
@@ -22,6 +46,7 @@ _SYSTEM: Final = (
     "/sys/bus/pci",
     "/proc/sys/kernel/random/boot_id",
 )
+_ASK: Final = Ask()
 
 
 class Machine:
@@ -57,16 +82,40 @@ class Machine:
             script = script.replace(name, f"{self.root}{name}")
         # Docker and GPUs that this machine happens to have are not the machine under test.
         script = script.replace("PATH=/usr/local/sbin:/usr/local/bin:", f"PATH={self.root}/bin:")
-        done = subprocess.run(
-            [*SHELLS[shell], "-s"],
-            input=script.encode(),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done
-        answer = done.stdout.decode("utf-8", "surrogateescape")
-        return parse_facts(answer.replace(f"{self.root}/sys/", "/sys/"), "@word")
+        return parse_facts(_run(script, shell).replace(f"{self.root}/sys/", "/sys/"), "@word")
+
+    def health(self, shell: str = "sh", ask: Ask = _ASK, timeout: int = 8) -> Health:
+        """Run the real script, with nothing but a shell and coreutils, and parse what it prints."""
+        return parse_health(self.answer(shell, ask, timeout), "@word", timeout)
+
+    def answer(self, shell: str = "sh", ask: Ask = _ASK, timeout: int = 8) -> str:
+        """Return what the script of the health prints."""
+        script = health_script("@word", ask, timeout)
+        for name in _HEALTH:
+            assert name in script
+            script = script.replace(name, f"{self.root}{name}")
+        path = f"PATH={self.root}/bin:{self._tools(shell)} #"
+        return _run(script.replace("PATH=", path, 1), shell)
+
+    def _tools(self, shell: str) -> Path:
+        """Return a folder with the basic tools: busybox has them all in itself."""
+        folder = self.root / f"tools-{shell}"
+        folder.mkdir(exist_ok=True)
+        for name in _TOOLS:
+            own = "busybox" if shell == "busybox" else name
+            target = shutil.which(own, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            assert target, own
+            if not (folder / name).exists():
+                (folder / name).symlink_to(target)
+        return folder
+
+
+def _run(script: str, shell: str) -> str:
+    done = subprocess.run(
+        [*SHELLS[shell], "-s"], input=script.encode(), capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 @pytest.fixture

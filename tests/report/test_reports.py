@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from provision import secret as secret_module
-from provision.checks.finding import Finding
 from provision.facts import GPU, OS, Disk, Driver, Facts
+from provision.finding import Finding
 from provision.fleet import Visit
 from provision.host.apply import Outcome, RowOutcome
 from provision.host.connection import Connection
@@ -132,7 +132,7 @@ def test_nothing_to_do_is_one_line() -> None:
 
 def test_errors_and_warnings_follow_the_plan() -> None:
     """A host that could not be read is a line and a number in the sum."""
-    warning = Finding(check="system", level="warn", message="no systemd", remedy="Boot it.")
+    warning = Finding(check="host.boot", verdict="warn", what="no systemd", remedy="Boot it.")
     failed = _visit("gpu02", plan=None, error="gpu02: [Errno 111] refused. Try ssh.")
     text = _plan(_visit("gpu01", _row(), findings=[warning]), failed)
     assert "gpu01: no systemd. Boot it.\n" in text
@@ -196,7 +196,7 @@ def test_the_plan_document_has_everything_that_the_text_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Counts, rows, handlers, findings and errors, one entry a host."""
-    warning = Finding(check="system", level="warn", message="no systemd", remedy="Boot it.")
+    warning = Finding(check="host.boot", verdict="warn", what="no systemd", remedy="Boot it.")
     failed = _visit("gpu02", plan=None, error="gpu02: gone")
     document = _written(
         capsys, plan_document([_visit("gpu01", _row(), findings=[warning]), failed])

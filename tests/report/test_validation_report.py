@@ -58,6 +58,18 @@ def test_two_views_are_told_apart() -> None:
     assert lines[2].endswith("12.0")
 
 
+def test_a_note_is_a_line_of_its_own_and_no_row() -> None:
+    """A deploy behind a firewall reads as well as any other, and still says what was not seen."""
+    what = "not seen from the controller: no connection to 10.0.0.11:1281: timed out"
+    note = SOUND.model_copy(update={"verdict": "note", "view": "controller", "what": what})
+    assert printed(SOUND, note) == [
+        "host   service  check   verdict  answer               seconds",
+        "gpu01  chat     health  ok       /health answers 200      0.2",
+        f"gpu01: chat: {what}",
+        "1 service: 1 ok, 0 warnings, 0 failed; 1 not seen from the controller",
+    ]
+
+
 def test_nothing_validated_is_said() -> None:
     """An empty table says nothing."""
     assert printed() == ["0 services: 0 ok, 0 warnings, 0 failed"]

@@ -33,6 +33,8 @@ class Entry(Model):
     """The day on which the hub said so (UTC)."""
     endpoint: str
     """The hub that said so; empty for a folder on the controller."""
+    config: Mapping[str, Any] | None = None
+    """Its config.json without the names of classes; None where it has none that can be read."""
 
 
 class Lock(Model):
@@ -53,6 +55,11 @@ class Lock(Model):
         """Return the files of a model, or None if it was never listed."""
         entry = self.entries.get(wanted.key)
         return entry.listing if entry else None
+
+    def config(self, wanted: Wanted) -> Mapping[str, Any] | None:
+        """Return config.json of a model, where that is known."""
+        entry = self.entries.get(wanted.key)
+        return entry.config if entry else None
 
 
 def path_beside(inventory: Path) -> Path:
@@ -128,6 +135,7 @@ def _model(entry: Entry) -> str:
         "endpoint": entry.endpoint,
         "listed_at": entry.listed_at.isoformat(),
         **entry.listing.model_dump(exclude={"files"}),
+        "config": entry.config,
     }
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
     files = ",\n".join(
@@ -158,7 +166,7 @@ def _entries(document: Any, path: Path) -> dict[str, Any]:
 
 
 def _entry(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    own = {"endpoint", "listed_at"}
+    own = {"endpoint", "listed_at", "config"}
     yield from ((name, value[name]) for name in own & value.keys())
     yield "listing", {name: item for name, item in value.items() if name not in own}
 

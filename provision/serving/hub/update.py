@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from provision.errors import HubError, ProvisionError
 from provision.serving.hub import hubs
+from provision.serving.hub.config import read_config
 from provision.serving.hub.listing import Listing
 from provision.serving.hub.lock import Entry, Lock
 from provision.serving.hub.wanted import Hub, Model, Source, Wanted
@@ -80,7 +81,9 @@ def _ask(
     hub = hubs_by_source.get(wish.source, Hub())
     try:
         listing = hubs.list_files(wish, hub, partial(tell, wish.key) if tell else None)
-        return Entry(listing=listing, listed_at=day, endpoint=hubs.endpoint(wish.source, hub))
+        config = read_config(listing, hub, wish.path)
+        reached = hubs.endpoint(wish.source, hub)
+        return Entry(listing=listing, listed_at=day, endpoint=reached, config=config)
     except ProvisionError as error:  # a secret that cannot be read is one, too
         return error
 

@@ -1,0 +1,92 @@
+"""One POSIX sh script whose sections run at the same time, and its answer cut into them again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from shlex import quote
+from typing import Final, NamedTuple
+
+_LAST: Final = (
+    "\ntrue"  # a section fails by its time-out alone, and its sh is never replaced by a command
+)
+_MOST_BYTES: Final = 400_000  # of one section's answer
+TIMED_OUT: Final = frozenset({124, 137, 143})
+"""Statuses of `timeout`; the last one is busybox's."""
+_TOO_LONG: Final = 141
+_MARK_LENGTH: Final = 9
+_MAIN: Final = r"""provision_main() {{
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+nl='
+'
+part() {{
+got=$({{ timeout -k 1 {timeout} sh -c "$2" </dev/null 2>/dev/null
+printf '\n%s %d\n\n' {mark} $?; }} | sed '/^{mark} /q' | head -c {most})
+cat
+case $got in *"$nl{mark} "*) ;; *) got=$got$nl'{mark} {too_long}' ;; esac
+printf '%s\n%s %s %s\n' "${{got%"$nl{mark} "*}}" '{nonce}' "$1" "${{got##*"$nl{mark} "}}"
+}}
+{parts}
+}}
+provision_main </dev/null
+"""
+_UNPRINTABLE: Final = re.compile(
+    r"[^\n\t\x20-\x7e\u00a0-\u2027\u202f-\u2065\u2070-\ud7ff\ue000-\U0010ffff]"
+)
+
+
+class Answer(NamedTuple):
+    """What a script said, by section, and why the others are missing."""
+
+    texts: Mapping[str, str]
+    unknown: Mapping[str, str]
+
+
+def script(nonce: str, sections: Mapping[str, str], timeout: int) -> str:
+    """Return sh that runs all sections at once; `timeout` is a section's, in seconds.
+
+    Each is a stage of one pipeline: it keeps its own answer until what came before has passed.
+    So the answer has the order of the sections and needs no file. The reader of a section leaves
+    at its mark and not at its end, since a process that hangs in the kernel, as nvidia-smi does
+    on a dead GPU, survives every signal and never closes its output. The mark is seen in the list
+    of processes, so it is only a part of the nonce.
+    """
+    parts = [f"part {name} {quote(text + _LAST)}" for name, text in sections.items()]
+    return _MAIN.format(
+        parts=" |\n".join((":", *parts)),
+        nonce=nonce,
+        mark=nonce[:_MARK_LENGTH],
+        timeout=timeout,
+        most=_MOST_BYTES,
+        too_long=_TOO_LONG,
+    )
+
+
+def split(output: str, nonce: str, names: Iterable[str], timeout: int) -> Answer:
+    """Return the clean text of each section that ended well."""
+    texts: dict[str, str] = {}
+    unknown = dict.fromkeys(names, "the answer of the host ended before it")
+    start = 0
+    for end in re.finditer(rf"\n{re.escape(nonce)} (\w+) (\d{{1,3}})\n", output):
+        name, status = end[1], int(end[2])
+        if name in unknown:
+            if status == 0:
+                texts[name] = clean(output[start : end.start()]).strip()
+                del unknown[name]
+            else:
+                unknown[name] = _why(status, timeout)
+        start = end.end()
+    return Answer(texts, unknown)
+
+
+def clean(text: str) -> str:
+    """Return a text without the characters that a terminal would obey."""
+    return _UNPRINTABLE.sub("", text)
+
+
+def _why(status: int, timeout: int) -> str:
+    if status in TIMED_OUT:
+        return f"no answer within {timeout} s"
+    if status == _TOO_LONG:
+        return f"its answer is longer than {_MOST_BYTES // 1000} kB"
+    return f"its commands ended with status {status}"

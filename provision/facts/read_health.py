@@ -1,0 +1,109 @@
+"""The script that reads the health of a host in one exec, and the parser of what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from shlex import quote
+from typing import Any, Final, NamedTuple, get_args
+
+from provision.facts.frame import script, split
+from provision.facts.health import Health, Section
+from provision.facts.read import SECTIONS
+from provision.facts.sections import (
+    clock,
+    engine,
+    fabric,
+    file_systems,
+    gpu_health,
+    kernel,
+    network,
+    upgrades,
+)
+
+_TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
+_PATHS: Final = ("/", "/var", "/var/lib/docker", "/data", "/opt")
+_SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
+
+
+class Ask(NamedTuple):
+    """What to look at on a host beside what every host has."""
+
+    names: tuple[str, ...] = ()
+    """Host names that must resolve there."""
+    paths: tuple[str, ...] = ()
+    """Folders whose file systems matter: Docker's root, the models'."""
+
+
+def health_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
+    """Return POSIX sh that changes nothing and needs nothing but a shell and coreutils.
+
+    `timeout` is a section's, in seconds; they run at the same time.
+    """
+    return script(nonce, _texts(ask), timeout)
+
+
+def sweep_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
+    """Return sh that reads facts and health at the same time, for both of their parsers."""
+    return script(nonce, {**SECTIONS, **_texts(ask)}, timeout)
+
+
+def parse_health(output: str, nonce: str, timeout: int = _TIMEOUT) -> Health:
+    """Return typed health; a section that failed or gave no sense is `None` and in `unknown`."""
+    texts, missing = split(output, nonce, _SECTIONS, timeout)
+    unknown = dict(missing)
+    values: dict[str, Any] = {}
+    for name in _SECTIONS:
+        if name in texts:
+            try:
+                values[name] = _parse(name, texts)
+            except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+                unknown[name] = f"its answer makes no sense: {_line(error)}"
+            except RecursionError:
+                unknown[name] = "its answer makes no sense: nested without end"
+    return Health(**values, unknown=unknown)
+
+
+def _texts(ask: Ask) -> dict[str, str]:
+    arguments = {"network": ask.names, "file_systems": dict.fromkeys((*_PATHS, *ask.paths))}
+    return {
+        name: " ".join(("set --", *map(quote, arguments.get(name, ())))) + f"\n{_text(name)}"
+        for name in _SECTIONS
+    }
+
+
+@cache
+def _text(name: str) -> str:
+    text = files("provision.facts.sections").joinpath(f"{name}.sh").read_text(encoding="utf-8")
+    kept = (line.strip() for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return "\n".join(kept)
+
+
+def _parse(name: Section, texts: Mapping[str, str]) -> Any:
+    if name == "gpu_health":
+        return gpu_health.parse(texts[name], _names(texts.get("engine", "")))
+    return _PARSERS[name](texts[name])
+
+
+def _names(text: str) -> dict[str, str]:
+    """Return the names of containers by their id; without them GPUs are still worth knowing."""
+    try:
+        return engine.names(text)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+_PARSERS: Final[Mapping[Section, Callable[[str], Any]]] = {
+    "kernel": kernel.parse,
+    "upgrades": upgrades.parse,
+    "fabric": fabric.parse,
+    "engine": engine.parse,
+    "file_systems": file_systems.parse,
+    "clock": clock.parse,
+    "network": network.parse,
+}

@@ -1,0 +1,13 @@
+# The driver's packages that apt would replace; apt-cache must not write its cache anew.
+if ! command -v dpkg-query >/dev/null || ! command -v apt-cache >/dev/null; then exit 0; fi
+if command -v unattended-upgrade >/dev/null; then
+    apt-config dump APT::Periodic::Unattended-Upgrade
+fi
+# shellcheck disable=SC2016
+packages=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' 'nvidia-driver*' 'nvidia-dkms-*' \
+    'nvidia-kernel-*' 'nvidia-utils-*' 'libnvidia-*' 'libcuda1' 'cuda-drivers*' \
+    'linux-modules-nvidia-*' | sed -n 's/^ii  *//p' | grep -v '^libnvidia-container' | sort -u | head -n 100)
+[ -z "$packages" ] && exit 0
+# shellcheck disable=SC2086
+apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy $packages |
+    grep -E -e '^[^ ]' -e '^  (Installed|Candidate):'
