@@ -86,8 +86,18 @@ def gather(hosts: Sequence[Host], forks: int, watch: Watch) -> list[Visit]:
     return visit(hosts, work, forks, watch)
 
 
-def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watch) -> list[Visit]:
-    """Look at all hosts and plan their roles, or those of them that were `selected`."""
+def plan(
+    hosts: Sequence[Host],
+    selected: Iterable[str],
+    forks: int,
+    watch: Watch,
+    *,
+    force: bool = False,
+) -> list[Visit]:
+    """Look at all hosts and plan their roles, or those of them that were `selected`.
+
+    `force` plans services too that will not run there as far as is known.
+    """
     wanted = frozenset(selected)
 
     def work(visit: Visit) -> None:
@@ -95,7 +105,7 @@ def plan(hosts: Sequence[Host], selected: Iterable[str], forks: int, watch: Watc
         watch.step(visit.host.name, "read facts")
         visit.connection.open()
         visit.facts = read_facts(visit.connection)
-        visit.findings = before_plan(visit.host, tuple(roles), visit.facts)
+        visit.findings = before_plan(visit.host, tuple(roles), visit.facts, force=force)
         refused = refusals(visit.findings)
         if refused:
             raise ProvisionError(" ".join(refused), where=visit.host.name)

@@ -13,7 +13,7 @@ from pydantic import AnyUrl
 
 from provision.checks.check import Check, Sight
 from provision.checks.models import COMPLETE
-from provision.checks.needs import ready_services
+from provision.checks.needs import ready_services, wants_docker, wants_toolkit
 from provision.checks.registry import CHECKS, judged
 from provision.checks.services import CALLS
 from provision.checks.sweep import REACHABLE, HostSweep, Sweep
@@ -117,9 +117,11 @@ class _Sweeper(NamedTuple):
             findings += self._calls(sight)
         if self.wish.has(CONTAINER):
             findings += self._container(sight)
-        checks = tuple(check.name for check in self.wish.checks)
         return HostSweep(
-            host=host.name, summary=_summary(facts), checks=checks, findings=tuple(findings)
+            host=host.name,
+            summary=_summary(facts),
+            checks=_made(self.wish.checks, host),
+            findings=tuple(findings),
         )
 
     def _say(self, step: str) -> None:
@@ -175,6 +177,19 @@ class _Sweeper(NamedTuple):
         result = self.visit.connection.run(framed(script), timeout=_CONTAINER)
         for finding in judge_container(len(sight.facts.gpus), result.status, result.stdout):
             yield finding.model_copy(update={"host": sight.host.name})
+
+
+def _made(checks: Iterable[Check], host: Host) -> tuple[str, ...]:
+    """Return the checks that mean something on a host: what it is not to have is not well there."""
+    meant: dict[str, bool] = {
+        "driver": host.gpus != 0,
+        "gpu": host.gpus != 0,
+        "docker": wants_docker(host),
+        "toolkit": wants_toolkit(host),
+        "models": MODELS in host.roles,
+        "services": services_of(host) is not None,
+    }
+    return tuple(check.name for check in checks if meant.get(check.group, True))
 
 
 def _images(sight: Sight) -> list[str]:

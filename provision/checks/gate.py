@@ -14,15 +14,41 @@ from provision.facts import Facts
 from provision.facts.health import Health
 from provision.finding import Finding
 from provision.inventory.schema import Host
+from provision.serving.deployment import ROLE as DEPLOY
+from provision.serving.models import ROLE as MODELS
 
 _PLANNED: Final[tuple[Check, ...]] = (BOOT, SYSTEM, ACTIVE, LOADED, COUNT)
 """Those that need nothing but the facts that a plan stands on; what fails in them stops it."""
 
+_SERVING: Final = frozenset({DEPLOY, MODELS})
+"""Roles that bring much for services to a host: these must be able to run there."""
 
-def before_plan(host: Host, roles: Sequence[str], facts: Facts) -> list[Finding]:
-    """Judge a host's facts before these roles are planned on them."""
+
+def before_plan(
+    host: Host, roles: Sequence[str], facts: Facts, *, force: bool = False
+) -> list[Finding]:
+    """Judge a host's facts before these roles are planned on them.
+
+    `force` lets services pass that will not run there as far as is known.
+    """
     sight = Sight(host.model_copy(update={"roles": tuple(roles)}), facts, Health(), now=0.0)
-    return [finding for check in _PLANNED for finding in check.judge(sight)]
+    found = [finding for check in _PLANNED for finding in check.judge(sight)]
+    if found or not _SERVING & set(roles):
+        return found
+    return [_forced(finding) if force else finding for finding in _misfits(host, facts)]
+
+
+def _misfits(host: Host, facts: Facts) -> list[Finding]:
+    """Return why services cannot run on a host, before anything is pulled for them."""
+    from provision.serving.compatibility.services import fitting  # noqa: PLC0415  large tables
+
+    only = getattr(host.variables.get(DEPLOY), "only", ())
+    return [finding for finding in fitting(host, facts, only) if finding.verdict == "fail"]
+
+
+def _forced(finding: Finding) -> Finding:
+    what = f"forced: {finding.what}"
+    return finding.model_copy(update={"verdict": "warn", "what": what})
 
 
 def refusals(findings: Sequence[Finding]) -> list[str]:

@@ -42,8 +42,9 @@ def _readable(sight: Sight) -> Iterator[Finding]:
 
 def _unknown(sight: Sight) -> Iterator[tuple[str, str]]:
     """Yield the sections that are unknown without another finding that tells why."""
+    told = _TOLD | {"images"} if "docker" in sight.facts.unknown else _TOLD
     for name in sight.facts.unknown:
-        if name not in _TOLD:
+        if name not in told:
             yield name, ""
     health = sight.health
     for section in Health.model_fields:

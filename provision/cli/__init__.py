@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from provision.cli import deploy, fleet, inventory, lab, models, render, rollback, verify
+from provision.cli import check, deploy, fleet, inventory, lab, models, render, rollback, verify
 from provision.cli.command import Project
 
 
@@ -19,6 +19,7 @@ def namespace(project: Path) -> Collection:
         fleet.facts,
         fleet.trust,
         models.models,
+        check.check,
         render.render,
         deploy.deploy,
         rollback.rollback,

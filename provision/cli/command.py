@@ -32,6 +32,7 @@ _HELP: Final[dict[str, str]] = {
     "debug": "Show tracebacks.",
     "yes": "Do not ask.",
     "dry_run": "Show the plan and stop.",
+    "force": "Go on although services will not run there as far as is known.",
     "show_commands": "Show the commands behind each change.",
     "value": "Dotted name of a setting: docker.mirror, ssh.user.",
     "hosts": "How many hosts there shall be at least (2).",

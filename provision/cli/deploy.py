@@ -24,6 +24,7 @@ def deploy(  # noqa: PLR0913  each is a flag
     dry_run: bool = False,
     yes: bool = False,
     show_commands: bool = False,
+    force: bool = False,
 ) -> int:
     """Bring services up, call them, and go back to the release before where they fail."""
     from provision.cli.run import Run
@@ -35,7 +36,7 @@ def deploy(  # noqa: PLR0913  each is a flag
         run.hosts = with_services(run.hosts, "deploy")
         role = Deployment(only=named(service, run.hosts))
         run.hosts = [with_only(ROLE, role, host) for host in run.hosts]
-        run.caller = ServiceCaller()
+        run.caller, run.force = ServiceCaller(), force
         batches = rollout(serial, max_fail, len(run.hosts), run.caller)
         return run.plan_and_apply(
             dry_run=dry_run or options.dry, yes=yes, show_commands=show_commands, rollout=batches

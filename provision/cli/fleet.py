@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from provision.cli.command import FAILED, OK, PENDING, Options, command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from provision.facts import Facts
 
 
 @command("inventory", "host", "group", "role", "forks", "format")
-def plan(options: Options, *, show_commands: bool = False) -> int:
+def plan(options: Options, *, show_commands: bool = False, force: bool = False) -> int:
     """Show what provision would change; changes nothing."""
     from provision.cli.run import Run
 
     with Run(options) as run:
+        run.force = force
         run.plan()
         run.print_plan(show_commands=show_commands)
         return run.plan_code()
@@ -18,19 +27,32 @@ def plan(options: Options, *, show_commands: bool = False) -> int:
 
 @command("inventory", "host", "group", "role", "forks", "format")
 def provision(
-    options: Options, *, dry_run: bool = False, yes: bool = False, show_commands: bool = False
+    options: Options,
+    *,
+    dry_run: bool = False,
+    yes: bool = False,
+    show_commands: bool = False,
+    force: bool = False,
 ) -> int:
     """Bring hosts to the state of their roles: plan, ask, apply, probe again."""
     from provision.cli.run import Run
 
     with Run(options) as run:
+        run.force = force
         return run.plan_and_apply(
             dry_run=dry_run or options.dry, yes=yes, show_commands=show_commands
         )
 
 
-@command("inventory", "host", "group", "forks", "format")
-def facts(options: Options) -> int:
+@command(
+    "inventory",
+    "host",
+    "group",
+    "forks",
+    "format",
+    helps={"record": "Keep them beside the inventory, where inv check reads them."},
+)
+def facts(options: Options, *, record: bool = False) -> int:
     """Show what hosts are: system, GPUs, driver, Docker; changes nothing."""
     from provision.cli.run import Run
     from provision.report.facts import print_facts
@@ -38,11 +60,23 @@ def facts(options: Options) -> int:
 
     with Run(options) as run:
         visits = run.gather()
+        if record:
+            path = _record(options, {v.host.name: v.facts for v in visits if v.facts})
+            run.stderr.print(f"Recorded in {path}.", soft_wrap=True)
         if options.format == "json":
             write_json(facts_document(visits))
         else:
             print_facts(run.stdout, visits)
         return FAILED if any(visit.error for visit in visits) else OK
+
+
+def _record(options: Options, seen: Mapping[str, Facts]) -> Path:
+    from provision.cli.selection import path_of
+    from provision.facts.record import path_beside, read, write
+
+    path = path_beside(path_of(options))
+    write(path, {**read(path), **seen})
+    return path
 
 
 @command("inventory", "host", "group", "forks", changes=True)

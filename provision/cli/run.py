@@ -38,6 +38,8 @@ class Run:
         self.hosts = selected(options)
         self.roles = frozenset(options.role)
         self.forks = options.forks or fleet.FORKS
+        self.force = False
+        """Whether services are planned too that will not run there as far as is known."""
         self.visits: list[Visit] = []
         self.caller: ServiceCaller | None = None
         """Who calls services, where the task has any called."""
@@ -72,7 +74,7 @@ class Run:
         _refuse_twins(self.hosts)
         refuse_unlocked(self.hosts, self.roles)
         with self.progress("plan", len(self.hosts)) as watch:
-            self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch)
+            self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch, force=self.force)
 
     def plan_and_apply(
         self, *, dry_run: bool, yes: bool, show_commands: bool, rollout: Rollout = AT_ONCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import cast
 
 from provision.cli.command import Options, Project
@@ -15,8 +16,12 @@ from provision.state.role import Role, load_roles
 
 def loaded(options: Options) -> Inventory:
     """Return the inventory that `--inventory`, the environment or the configuration names."""
-    path = find(options.inventory or None, os.environ, options.configured, Project.folder)
-    return load(path, load_roles(Project.folder))
+    return load(path_of(options), load_roles(Project.folder))
+
+
+def path_of(options: Options) -> Path:
+    """Return the inventory's file."""
+    return find(options.inventory or None, os.environ, options.configured, Project.folder)
 
 
 def selected(options: Options) -> list[Host]:

@@ -1,7 +1,7 @@
 """What a host is and how it is: two POSIX sh scripts, and their answers as typed values."""
 
 from provision.facts.health import Health
-from provision.facts.model import GPU, OS, Disk, Docker, Driver, Facts
+from provision.facts.model import GPU, OS, Disk, Docker, Driver, Facts, Image
 from provision.facts.read import facts_script, parse_facts
 from provision.facts.read_health import Ask, health_script, parse_health, sweep_script
 
@@ -14,6 +14,7 @@ __all__ = [
     "Driver",
     "Facts",
     "Health",
+    "Image",
     "facts_script",
     "health_script",
     "parse_facts",

@@ -85,6 +85,18 @@ class Docker(_Fact):
         return int(self.version.partition(".")[0])
 
 
+class Image(_Fact):
+    """An image that Docker has."""
+
+    tags: tuple[str, ...]
+    """Its names: `vllm/vllm-openai:v0.32.0`."""
+    architecture: str = ""
+    """Docker's word for it: amd64, arm64."""
+    environment: Mapping[str, str] = {}
+    """Of its variables those that say what it demands of the driver: CUDA_VERSION,
+    NVIDIA_REQUIRE_…, NVIDIA_DISABLE_REQUIRE."""
+
+
 class Facts(_Fact):
     """All that is known of one host at one moment."""
 
@@ -110,6 +122,8 @@ class Facts(_Fact):
     """Python interpreters by name, each with its version: `{"python3": "3.12"}`."""
     toolkit: str | None = None
     """Version of the NVIDIA Container Toolkit."""
+    images: tuple[Image, ...] = ()
+    """Images that have a name."""
     unknown: tuple[str, ...] = ()
     """Sections that ran into their time-out or failed."""
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from provision.errors import FactsError
 from provision.facts.frame import script, split
 from provision.facts.model import GPU, OS, Disk, Docker, Driver, Facts
+from provision.facts.sections import images, text_of
 from provision.facts.sections.gpu_health import FAILURE
 
 _TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
@@ -46,6 +47,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "python": "for name in python3 python3.10 python3.11 python3.12 python3.13 python3.14; "
     'do command -v $name >/dev/null && echo "$name $($name --version)"; done',
     "toolkit": "command -v nvidia-ctk >/dev/null && nvidia-ctk --version",
+    "images": text_of("images"),
 }
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -131,7 +133,7 @@ def _driver(text: str) -> dict[str, Any]:
     library = re.search(
         r"(?:NVIDIA-SMI version\s*|NVML library version): *(\S+)", text
     ) or re.search(r"NVML (?:library )?version\s*:\s*(\S+)", text)
-    cuda = re.search(r"CUDA Version\s*:\s*(\d+\.\d+)", text)
+    cuda = re.search(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)", text)
     status = re.search(r"^status (\d+)$", text, re.MULTILINE)
     failed = status is not None and status[1] != "0"
     message = next((line for line in text.splitlines() if FAILURE.search(line)), "")
@@ -227,4 +229,5 @@ _PARSERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
     "engines": _engines,
     "python": _python,
     "toolkit": _toolkit,
+    "images": images.parse,
 }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
 from shlex import quote
 from typing import Any, Final, NamedTuple, get_args
 
@@ -19,6 +17,7 @@ from provision.facts.sections import (
     gpu_health,
     kernel,
     network,
+    text_of,
     upgrades,
 )
 
@@ -68,16 +67,9 @@ def parse_health(output: str, nonce: str, timeout: int = _TIMEOUT) -> Health:
 def _texts(ask: Ask) -> dict[str, str]:
     arguments = {"network": ask.names, "file_systems": dict.fromkeys((*_PATHS, *ask.paths))}
     return {
-        name: " ".join(("set --", *map(quote, arguments.get(name, ())))) + f"\n{_text(name)}"
+        name: " ".join(("set --", *map(quote, arguments.get(name, ())))) + f"\n{text_of(name)}"
         for name in _SECTIONS
     }
-
-
-@cache
-def _text(name: str) -> str:
-    text = files("provision.facts.sections").joinpath(f"{name}.sh").read_text(encoding="utf-8")
-    kept = (line.strip() for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return "\n".join(kept)
 
 
 def _parse(name: Section, texts: Mapping[str, str]) -> Any:

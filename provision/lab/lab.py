@@ -13,14 +13,20 @@ from provision.lab.host import LabHost, boot, wait_up
 from provision.lab.hub_container import Hub
 from provision.lab.keys import Keys
 from provision.lab.mirror import Mirror, ensure_tiny_image
-from provision.lab.names import Space, cache
+from provision.lab.names import ASSETS, Space, cache
 from provision.lab.process import Result, pipe, run, say_on_stderr
 from provision.lab.registry import Registry
 from provision.lab.serving_models import publish
 from provision.lab.vllm_image import VllmImage
 
 PIP_INDEX = "https://pypi.tuna.tsinghua.edu.cn/simple/"
-GPU_PROFILES = ("h200-x1", "h200-x2", "none", "mismatch", "hang")
+GPU_PROFILES = (
+    *("h200-x1", "h200-x2", "none", "absent", "not-loaded", "nouveau", "mismatch", "hang"),
+)
+RECORDINGS = ASSETS / "host" / "gpu"
+"""A folder a profile with what nvidia-smi said on real hosts."""
+GPU_FOLDER = "/usr/share/lab-gpu"
+"""The same on a host."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +138,14 @@ class Lab:
         if profile not in GPU_PROFILES:
             remedy = nearest(profile, set(GPU_PROFILES))
             raise LabError(f"no GPU profile '{profile}'", where=self.name, remedy=remedy)
-        done = self.exec(host, f"/usr/share/lab-gpu/set-profile {profile}")
+        done = self.exec(host, f"{GPU_FOLDER}/set-profile {profile}")
         if done.returncode != 0:
             raise LabError(done.stderr.strip(), where=f"{self.host(host).name}: set-profile")
+
+    def gpu_says(self, host: str | LabHost, file: str, text: str) -> None:
+        """Let a host's nvidia-smi say another text than the recording `file`, until `gpu` again."""
+        edited = f"{GPU_FOLDER}/edited"
+        self.exec(host, f"mkdir -p {edited} && cat >{edited}/{file}", input=text)
 
     def mirror_down(self) -> None:
         """Make every mirror unreachable."""

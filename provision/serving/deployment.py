@@ -79,7 +79,8 @@ def _image(name: str, role: ServicesRole) -> DockerImage:
 
 def _summary(service: About) -> str:
     """Return `generate Qwen/Qwen3-8B with vllm/vllm-openai:v0.32.0, GPUs 0 1, at 10.0.0.11:8000`."""
-    place = f"GPUs {' '.join(map(str, service.gpus))}" if service.gpus else "CPU"
+    noun = "GPU" if len(service.gpus) == 1 else "GPUs"
+    place = f"{noun} {' '.join(map(str, service.gpus))}" if service.gpus else "CPU"
     address = f"[{service.bind}]" if ":" in service.bind else service.bind
     return (
         f"{service.task} {service.model} with {service.image}, {place}, at {address}:{service.port}"

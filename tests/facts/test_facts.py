@@ -33,6 +33,7 @@ SECTIONS: Final = [
     "engines",
     "python",
     "toolkit",
+    "images",
 ]  # as the script has them
 SHELLS: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"]}
 shells = pytest.mark.parametrize("shell", SHELLS)
@@ -175,7 +176,7 @@ def test_a_hanging_driver_costs_a_time_out_and_is_unknown(machine: Machine) -> N
     started = time.monotonic()
     facts = machine.facts(timeout=1)
     assert time.monotonic() - started < 8
-    assert facts.unknown == ("driver", "gpus", "docker")
+    assert facts.unknown == ("driver", "gpus", "docker", "images")
     assert (facts.driver, facts.gpus, facts.docker) == (None, (), None)
     assert facts.cpus
 

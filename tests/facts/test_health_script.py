@@ -16,6 +16,7 @@ from provision.facts import Ask, health_script, parse_facts, parse_health, sweep
 SHELLS: Final = {"sh": ["sh"], "dash": ["dash"], "busybox": ["busybox", "sh"]}
 shells = pytest.mark.parametrize("shell", SHELLS)
 GPU_ASSETS: Final = Path(__file__).parents[2] / "provision" / "lab" / "assets" / "host" / "gpu"
+X2: Final = Path(__file__).parents[1] / "recordings" / "h200-x2"
 LINKS: Final = (
     "GPU 0: NVIDIA H200 (UUID: GPU-8dfe4d19-1004-3586-8bc1-dba3369af561)\n"
     "\t Link 0: 26.562 GB/s\n\t Link 1: 26.562 GB/s\n"
@@ -38,6 +39,16 @@ def _smi(machine: Machine, xml: str, links: str = "", status: int = 0) -> None:
 
 def _h200() -> str:
     return (GPU_ASSETS / "h200-x2" / "q.xml").read_text("utf-8")
+
+
+@shells
+def test_recorded_links_are_counted(machine: Machine, shell: str) -> None:
+    """Two H200s with 18 links each, all up, and their fabric, as recorded on 2026-11-21."""
+    recorded = {name: (X2 / name).read_text("utf-8") for name in ("nvidia-smi.xml", "nvlink-s.txt")}
+    _smi(machine, recorded["nvidia-smi.xml"], recorded["nvlink-s.txt"])
+    health = machine.health(shell)
+    assert [(gpu.nvlinks_up, gpu.nvlinks_down) for gpu in health.gpu_health] == [(18, 0)] * 2
+    assert {gpu.fabric_state for gpu in health.gpu_health} == {"Completed"}
 
 
 @shells

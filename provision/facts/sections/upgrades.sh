@@ -2,6 +2,7 @@
 if ! command -v dpkg-query >/dev/null || ! command -v apt-cache >/dev/null; then exit 0; fi
 if command -v unattended-upgrade >/dev/null; then
     apt-config dump APT::Periodic::Unattended-Upgrade
+    apt-config dump Unattended-Upgrade::Package-Blacklist
 fi
 # shellcheck disable=SC2016
 packages=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' 'nvidia-driver*' 'nvidia-dkms-*' \

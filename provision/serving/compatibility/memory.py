@@ -44,6 +44,8 @@ class Fit(NamedTuple):
     usable_bytes: int
     budget_bytes: int
     """What the engine may take."""
+    beyond_bytes: int
+    """What the engine takes before it begins to count: it must be free beside the budget."""
     in_use_bytes: int
     weights_bytes: int
     estimated: bool
@@ -94,7 +96,7 @@ class Fit(NamedTuple):
     @property
     def missing_bytes(self) -> int:
         """Return by how much the engine may take more than is free; 0 or less: not at all."""
-        return self.budget_bytes + self.in_use_bytes - self.usable_bytes
+        return self.budget_bytes + self.beyond_bytes + self.in_use_bytes - self.usable_bytes
 
 
 def fit(
@@ -103,7 +105,9 @@ def fit(
     """Return how a model fits; `ServiceError` where its config.json does not say enough."""
     model = model_config({**config, **settings.overrides})
     method = _method(model, settings)
-    size = weights(model, method, files, settings.tensor, settings.pipeline)
+    size = weights(
+        model, method, files, settings.tensor, settings.pipeline, pooling=settings.pooling
+    )
     length = settings.max_model_len or model.longest or _NO_LENGTH
     batched, sequences = batch(model, settings, device, length)
     overhead = overhead_bytes(model, settings, batched, sequences)
@@ -120,6 +124,7 @@ def fit(
         gpus=settings.gpus,
         usable_bytes=device.usable_bytes,
         budget_bytes=budget,
+        beyond_bytes=_CONTEXT + (_COLLECTIVES if settings.gpus > 1 else 0),
         in_use_bytes=device.in_use_bytes,
         weights_bytes=size.gpu_bytes,
         estimated=size.estimated,
@@ -158,30 +163,54 @@ def cut(model: ModelConfig, settings: Settings, device: Device, batched: int) ->
 
 
 def overhead_bytes(model: ModelConfig, settings: Settings, batched: int, sequences: int) -> int:
-    """Return what the largest batch takes, and libraries: fitted to vLLM's own figures."""
-    inner = 3 * ceil(model.intermediate / settings.tensor)
+    """Return what the largest batch takes at its peak, what libraries keep, and CUDA graphs."""
+    newer = _by_newer_runner(model, settings)
+    peak = _activations(model, settings, batched)
+    if not settings.pooling:
+        # The last step scores every word of the vocabulary for each sequence.
+        scores = (_SCORES if newer else _SCORES_SORTED) * sequences * model.vocab
+        peak = max(peak, int(scores) + 4 * batched * model.hidden)
+    # The newer runner captures its graphs beyond the share, once the cache has its size.
+    graphs = 0 if settings.eager or newer or model.encoder else _GRAPHS
+    return peak + _LIBRARIES + graphs
+
+
+def _activations(model: ModelConfig, settings: Settings, batched: int) -> int:
+    """Return what the widest layer takes for a batch, in 16 bits."""
+    # Compiled code keeps one intermediate result more.
+    kept = 3 if settings.eager else 4
+    inner = kept * ceil(model.intermediate / settings.tensor)
     if model.experts:
-        inner = 3 * ceil(max(model.experts.shared, 1) / settings.tensor)
-        part = model.experts.active * ceil(model.experts.intermediate / settings.tensor)
-        inner = max(inner, 3 * part + model.experts.active * model.hidden)
+        experts = model.experts
+        inner = kept * ceil(max(experts.shared, 1) / settings.tensor)
+        part = experts.active * ceil(experts.intermediate / settings.tensor)
+        inner = max(inner, kept * part + experts.active * model.hidden)
     heads = model.heads // settings.tensor
-    asked = heads * (2 * model.head_dim + 2 * model.value_dim)
+    asked, context = heads * (2 * model.head_dim + 2 * model.value_dim), 0
     if model.latent:
         latent = model.latent
         asked = heads * (2 * (latent.nope_dim + latent.rope_dim) + 2 * latent.value_dim)
-    activations = batched * 2 * (4 * model.hidden + max(inner, asked))
-    # The last step scores every word of the vocabulary for each sequence.
-    scores = 0 if settings.pooling else 4 * sequences * model.vocab + 2 * batched * model.hidden
-    libraries = _LIBRARIES + (_COLLECTIVES if settings.tensor > 1 else 0)
-    graphs = 0 if settings.eager or model.encoder else _GRAPHS
-    return max(activations, scores) + libraries + graphs
+        # What was said before is decompressed a part at a time, beside the batch.
+        context = _CONTEXT_TOKENS * heads * (latent.nope_dim + latent.value_dim)
+    return 2 * (batched * (4 * model.hidden + max(inner, asked)) + context)
+
+
+def _by_newer_runner(model: ModelConfig, settings: Settings) -> bool:
+    """Say whether vLLM's second model runner runs it, as far as the release has it."""
+    if settings.pooling or model.encoder or not settings.newer_runner:
+        return False
+    return model.experts is None or model.model_type in _EXPERTS_BY_NEWER_RUNNER
 
 
 def _method(model: ModelConfig, settings: Settings) -> Quantization:
     element = 4 if settings.dtype in {"float32", "float"} else 2
-    if settings.quantization.startswith("fp8") and not model.quantization:
+    stated = model.quantization
+    if settings.quantization.startswith("fp8") and not stated:
         return fp8()
-    return quantization(model.quantization, element)
+    if settings.dummy and "gptq" in str(stated.get("quant_method")):
+        # Which layers are quantised vLLM reads from the files of weights: without them, none.
+        stated = stated if stated.get("modules_in_block_to_quantize") else {}
+    return quantization(stated, element)
 
 
 def _element(model: ModelConfig, settings: Settings) -> tuple[int, int]:
@@ -216,6 +245,16 @@ _NO_LENGTH: Final = 2048
 _LARGE_GPU: Final = 70 * GIB
 _KEPT_BYTES: Final = 400 * 2**20
 _KEPT_SHARE: Final = 0.0043
-_LIBRARIES: Final = int(0.25 * GIB)
-_COLLECTIVES: Final = int(0.9 * GIB)
-_GRAPHS: Final = int(0.4 * GIB)
+# The rest is measured: vLLM 0.26.0, CUDA 13.0, H200, 2026-11-21; see docs/memory-fit.md.
+_LIBRARIES: Final = int(0.22 * GIB)
+_GRAPHS: Final = int(0.98 * GIB)
+_CONTEXT: Final = int(0.51 * GIB)
+"""CUDA itself: of 139.80 GiB it leaves 139.29."""
+_COLLECTIVES: Final = int(0.95 * GIB)
+"""NCCL and the buffers of all-reduce, begun before vLLM counts: they leave 138.34."""
+_SCORES: Final = 2
+"""Bytes of a score: the newer runner samples from them as they come, in 16 bits."""
+_SCORES_SORTED: Final = 18
+"""In 16 bits, in 32, sorted, and with where they stood in 64."""
+_CONTEXT_TOKENS: Final = 65536
+_EXPERTS_BY_NEWER_RUNNER: Final = frozenset({"deepseek_v2", "qwen2_moe"})

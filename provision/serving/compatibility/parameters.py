@@ -13,8 +13,8 @@ from provision.serving.compatibility.quantization import Matrix
 class Weights(NamedTuple):
     """Weights of one part of a model."""
 
-    matrices: tuple[Matrix, ...] = ()
-    """What a quantisation may make smaller."""
+    tensors: tuple[tuple[Matrix, ...], ...] = ()
+    """What a quantisation may make smaller; what stands together is loaded as one tensor."""
     copies: int = 1
     plain: int = 0
     """Elements of what no quantisation touches: norms, biases, routers, embeddings."""
@@ -51,12 +51,13 @@ def embedding(model: ModelConfig, tensor: int) -> Weights:
     return Weights(plain=plain)
 
 
-def head(model: ModelConfig, tensor: int) -> Weights:
+def head(model: ModelConfig, tensor: int, *, pooling: bool = False) -> Weights:
     """Return what stands after the last layer, but for a table shared with the embedding."""
     if model.encoder:
         return Weights(plain=model.hidden * (model.hidden + 1))
     classes = "Classification" in model.architecture or "Reward" in model.architecture
-    own = 0 if model.tied or classes else _vocabulary(model, tensor) * model.hidden
+    # What pools has no use for scores of words, and leaves their table out.
+    own = 0 if model.tied or classes or pooling else _vocabulary(model, tensor) * model.hidden
     return Weights(plain=own + model.hidden)
 
 
@@ -70,6 +71,17 @@ def vision(model: ModelConfig) -> Weights:
     patches = (image // patch) ** 2 if patch else 0
     stem = 3 * patch * patch * size + size + patches * size + 2 * size
     return Weights(plain=layers * each + stem + size * model.hidden + size if layers else 0)
+
+
+def positions(model: ModelConfig) -> Weights:
+    """Return the table of rotary positions, which is made when the model is loaded."""
+    if model.encoder:
+        return Weights()
+    turned = model.latent.rope_dim if model.latent else model.head_dim
+    share = Fields(model.text, "config.json").ratio("partial_rotary_factor")
+    # Models whose sliding layers turn at a pace of their own have two.
+    tables = 2 if model.text.get("rope_local_base_freq") or model.model_type in _TWO_PACES else 1
+    return Weights(plain=tables * int(model.longest * turned * share))
 
 
 def _vocabulary(model: ModelConfig, tensor: int) -> int:
@@ -102,10 +114,12 @@ def _attention(model: ModelConfig, tensor: int, name: str) -> Weights:
     attention = f"{name}.self_attn"
     return Weights(
         (
-            Matrix(f"{attention}.q_proj", gated * asked, model.hidden),
-            Matrix(f"{attention}.k_proj", keys, model.hidden),
-            Matrix(f"{attention}.v_proj", values, model.hidden),
-            Matrix(f"{attention}.o_proj", model.hidden, heads * model.value_dim),
+            (
+                Matrix(f"{attention}.q_proj", gated * asked, model.hidden),
+                Matrix(f"{attention}.k_proj", keys, model.hidden),
+                Matrix(f"{attention}.v_proj", values, model.hidden),
+            ),
+            (Matrix(f"{attention}.o_proj", model.hidden, heads * model.value_dim),),
         ),
         plain=plain,
     )
@@ -128,7 +142,9 @@ def _compressed(model: ModelConfig, latent: Latent, tensor: int, name: str) -> W
         ]
     else:
         matrices.append(Matrix(f"{attention}.q_proj", asked, hidden))
-    return Weights(tuple(matrices), plain=latent.rank + latent.query_rank)
+    return Weights(
+        tuple((matrix,) for matrix in matrices), plain=latent.rank + latent.query_rank
+    )
 
 
 def _linear_attention(model: ModelConfig, tensor: int, name: str) -> Weights:
@@ -141,35 +157,27 @@ def _linear_attention(model: ModelConfig, tensor: int, name: str) -> Weights:
     attention = f"{name}.linear_attn"
     return Weights(
         (
-            Matrix(f"{attention}.in_proj_qkvz", 2 * keys + 2 * values, model.hidden),
-            Matrix(f"{attention}.in_proj_ba", 2 * heads, model.hidden),
-            Matrix(f"{attention}.out_proj", model.hidden, values),
+            (Matrix(f"{attention}.in_proj_qkvz", 2 * keys + 2 * values, model.hidden),),
+            (Matrix(f"{attention}.in_proj_ba", 2 * heads, model.hidden),),
+            (Matrix(f"{attention}.out_proj", model.hidden, values),),
         ),
         plain=(2 * keys + values) * state.kernel + 2 * heads + state.value_dim,
     )
 
 
-def _mlp(hidden: int, inner: int, name: str) -> Weights:
-    return Weights(
-        (
-            Matrix(f"{name}.gate_proj", inner, hidden),
-            Matrix(f"{name}.up_proj", inner, hidden),
-            Matrix(f"{name}.down_proj", hidden, inner),
-        )
-    )
+def _mlp(hidden: int, inner: int, name: str, copies: int = 0) -> Weights:
+    """Return a dense part, or that of an expert of which there are `copies`."""
+    expert = copies > 0
+    gate, up = (Matrix(f"{name}.{part}_proj", inner, hidden, expert) for part in ("gate", "up"))
+    down = Matrix(f"{name}.down_proj", hidden, inner, expert)
+    return Weights(((gate, up), (down,)), copies=copies or 1)
 
 
 def _mixture(model: ModelConfig, experts: Experts, tensor: int, name: str) -> Iterator[Weights]:
     inner = experts.intermediate // tensor
     bias = 2 * inner + model.hidden if model.model_type == "gpt_oss" else 0
-    yield Weights(
-        tuple(
-            matrix._replace(expert=True)
-            for matrix in _mlp(model.hidden, inner, f"{name}.mlp.experts.0").matrices
-        ),
-        copies=experts.number,
-        plain=bias,
-    )
+    name_of_one = f"{name}.mlp.experts.0"
+    yield _mlp(model.hidden, inner, name_of_one, experts.number)._replace(plain=bias)
     balanced = bias or model.text.get("topk_method") == "noaux_tc"
     yield Weights(plain=experts.number * (model.hidden + (1 if balanced else 0)))
     if experts.shared:
@@ -183,10 +191,10 @@ def _encoder_layer(model: ModelConfig, tensor: int, name: str) -> Weights:
     part = hidden // tensor
     return Weights(
         (
-            Matrix(f"{name}.attention.self.qkv", 3 * part, hidden),
-            Matrix(f"{name}.attention.output.dense", hidden, part),
-            Matrix(f"{name}.intermediate.dense", inner, hidden),
-            Matrix(f"{name}.output.dense", hidden, inner),
+            (Matrix(f"{name}.attention.self.qkv", 3 * part, hidden),),
+            (Matrix(f"{name}.attention.output.dense", hidden, part),),
+            (Matrix(f"{name}.intermediate.dense", inner, hidden),),
+            (Matrix(f"{name}.output.dense", hidden, inner),),
         ),
         plain=3 * part + hidden + inner + hidden + 4 * hidden,
     )
@@ -194,6 +202,7 @@ def _encoder_layer(model: ModelConfig, tensor: int, name: str) -> Weights:
 
 _VOCABULARY_STEP: Final = 64
 _FOUR_NORMS: Final = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
+_TWO_PACES: Final = frozenset({"gemma3", "gemma3_text"})
 _QKV_BIAS: Final = frozenset({"qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "gpt_oss"})
 _QK_NORM: Final = frozenset(
     {"qwen3", "qwen3_moe", "qwen3_vl", "qwen3_vl_moe", "qwen3_next", "gemma3", "gemma3_text"}

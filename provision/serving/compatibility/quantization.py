@@ -42,16 +42,20 @@ class Quantization(NamedTuple):
     experts_only: bool = False
     element_bytes: int = 2
     """Of weights that are not quantised."""
+    tile: int = 1
+    """Inputs of which kernels want a multiple: what is loaded is padded to it."""
 
-    def bytes_of(self, matrix: Matrix) -> int:
-        """Return the bytes of a weight with its scales and zero points."""
-        count = matrix.rows * matrix.columns
+    def bytes_of(self, matrix: Matrix, *, loaded: bool = False) -> tuple[int, int, int]:
+        """Return the bytes of a weight, its scales and its zero points: in files, or as loaded."""
         if self.bits >= _WHOLE or self._keeps(matrix):
-            return count * self.element_bytes
-        groups = ceil(matrix.columns / self.group) if self.group else 1
+            return matrix.rows * matrix.columns * self.element_bytes, 0, 0
+        columns = ceil(matrix.columns / self.tile) * self.tile if loaded else matrix.columns
+        groups = ceil(columns / self.group) if self.group else 1
         scales = ceil(matrix.rows / self.block_rows) * groups
-        zeros = scales * self.bits // 8 if self.zeros else 0
-        return count * self.bits // 8 + scales * self.scale_bytes + zeros
+        # Hopper's kernel wants zero points in the format of the scales.
+        zeros = scales * self.scale_bytes if loaded else scales * self.bits // 8
+        weight = matrix.rows * columns * self.bits // 8
+        return weight, scales * self.scale_bytes, zeros if self.zeros else 0
 
     def _keeps(self, matrix: Matrix) -> bool:
         if self.experts_only and not matrix.expert:
@@ -97,7 +101,7 @@ def _of(method: str, fields: Fields) -> Quantization:
         bits = fields.need("bits", "w_bit")
         return Quantization(method, bits, group or 0, zeros=fields.flag("zero_point") is not False)
     if method in {"mxfp4", "gpt_oss_mxfp4"}:
-        return Quantization(method, 4, 32, scale_bytes=1, experts_only=True)
+        return Quantization(method, 4, 32, scale_bytes=1, experts_only=True, tile=64)
     if method == "bitsandbytes" and fields.flag("load_in_4bit"):
         return Quantization(method, 4, 64, scale_bytes=4)
     if method in _READERS:

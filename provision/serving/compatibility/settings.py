@@ -33,6 +33,10 @@ class Settings(NamedTuple):
     eager: bool = False
     hybrid: bool = True
     pooling: bool = False
+    dummy: bool = False
+    """No weights are read: they are made up, to try a model's size."""
+    newer_runner: bool = True
+    """The release has the second model runner, which most models that generate are run by."""
     overrides: Mapping[str, Any] = {}
     """Fields that win over those of config.json."""
 
@@ -52,7 +56,7 @@ def settings(subject: Subject) -> Settings:
     return Settings(
         tensor=spread[0] or (1 if any(spread) else default),
         pipeline=spread[1] or 1,
-        utilisation=_share(own, subject.engine.version(service)),
+        utilisation=_share(own, _release(subject)),
         max_model_len=_length(own),
         batched_tokens=_count(own, "max-num-batched-tokens"),
         sequences=_count(own, "max-num-seqs"),
@@ -64,6 +68,8 @@ def settings(subject: Subject) -> Settings:
         eager=own.get("enforce-eager") is True,
         hybrid=own.get("disable-hybrid-kv-cache-manager") is not True,
         pooling=service.task != "generate" or own.get("runner") == "pooling",
+        dummy=own.get("load-format") == "dummy",
+        newer_runner=_release(subject) >= _NEWER_RUNNER,
         overrides=_object(own, "hf-overrides"),
     )
 
@@ -71,13 +77,19 @@ def settings(subject: Subject) -> Settings:
 def shares(subject: Subject) -> float:
     """Return the share of each of its GPUs that a vLLM service takes."""
     own = plain(subject.service.arguments, f"service {subject.service.name}")
-    return _share(own, subject.engine.version(subject.service))
+    return _share(own, _release(subject))
 
 
-def _share(own: Flags, version: str | None) -> float:
+def _release(subject: Subject) -> tuple[int, ...]:
+    """Return the engine's release; where it is not known, the newest that is."""
+    stated = subject.engine.version(subject.service)
+    return vllm_flags.number(stated or vllm_flags.releases()[-1])
+
+
+def _share(own: Flags, release: tuple[int, ...]) -> float:
     stated = own.get("gpu-memory-utilization")
     if stated is None:
-        return 0.92 if vllm_flags.number(version or vllm_flags.releases()[-1]) >= _RAISED else 0.90
+        return 0.92 if release >= _RAISED else 0.90
     try:
         share = float(str(stated))
     except ValueError:
@@ -116,4 +128,5 @@ def _object(own: Flags, name: str) -> Mapping[str, Any]:
 
 
 _RAISED: Final = (0, 20, 0)
+_NEWER_RUNNER: Final = (0, 26, 0)
 _MOST_GPUS: Final = 1024

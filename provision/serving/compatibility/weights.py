@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from math import ceil
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -26,16 +27,17 @@ def weights(
     files: Mapping[str, int],
     tensor: int = 1,
     pipeline: int = 1,
+    *,
+    pooling: bool = False,
 ) -> Size:
     """Return the weights a GPU; files count for more than config.json does."""
-    counted = counted_bytes(model, method, tensor, pipeline)
+    taken = loaded_bytes(model, method, tensor, pipeline, pooling=pooling)
     on_disk = file_bytes(files)
     if not on_disk:
-        return Size(counted, estimated=True)
-    whole = counted_bytes(model, method)
-    # Some parts are on every GPU in full, so its share is more than one in so many.
-    share = counted / whole if whole else 1 / (tensor * pipeline)
-    return Size(int(_loaded(model, method, on_disk, whole) * share), estimated=False)
+        return Size(taken, estimated=True)
+    whole = counted_bytes(model, method, pooling=pooling)
+    # Some parts are on every GPU in full, and what is loaded is more than what is stored.
+    return Size(int(_loaded(model, method, on_disk, whole) * taken / whole), estimated=False)
 
 
 def file_bytes(files: Mapping[str, int]) -> int:
@@ -50,28 +52,72 @@ def file_bytes(files: Mapping[str, int]) -> int:
     return 0
 
 
-def counted_bytes(model: ModelConfig, method: Quantization, tensor: int = 1, cuts: int = 1) -> int:
-    """Return the bytes on the fullest GPU, by config.json alone."""
-    each = [_bytes(parameters.layer(model, index, tensor), method) for index in range(model.layers)]
-    ends = [
-        _bytes([parameters.embedding(model, tensor), parameters.vision(model)], method),
-        _bytes([parameters.head(model, tensor)], method),
-    ]
+def counted_bytes(
+    model: ModelConfig,
+    method: Quantization,
+    tensor: int = 1,
+    cuts: int = 1,
+    *,
+    pooling: bool = False,
+) -> int:
+    """Return the bytes that are stored for the fullest GPU, by config.json alone."""
+
+    def count(parts: Iterable[Weights]) -> int:
+        return sum(sum(_sizes(part, method, loaded=False)) for part in parts)
+
+    return _fullest(model, tensor, cuts, count, pooling=pooling)
+
+
+def loaded_bytes(
+    model: ModelConfig,
+    method: Quantization,
+    tensor: int = 1,
+    cuts: int = 1,
+    *,
+    pooling: bool = False,
+) -> int:
+    """Return the bytes that are taken of the fullest GPU: padded, rounded, with what is made."""
+
+    def count(parts: Iterable[Weights]) -> int:
+        return sum(_taken(size) for part in parts for size in _sizes(part, method, loaded=True))
+
+    fullest = _fullest(model, tensor, cuts, count, pooling=pooling)
+    return fullest + count([parameters.positions(model)])
+
+
+def _fullest(
+    model: ModelConfig,
+    tensor: int,
+    cuts: int,
+    count: Callable[[Iterable[Weights]], int],
+    *,
+    pooling: bool,
+) -> int:
+    """Return the bytes on the GPU that has most of the layers and what is at both ends."""
+    each = [count(parameters.layer(model, index, tensor)) for index in range(model.layers)]
+    first = [parameters.embedding(model, tensor), parameters.vision(model)]
+    last = [parameters.head(model, tensor, pooling=pooling)]
     if cuts == 1:
-        return sum(each) + sum(ends)
+        return sum(each) + count(first) + count(last)
     if model.tied:
-        ends[1] += _bytes([parameters.embedding(model, tensor)], method)
+        last.append(parameters.embedding(model, tensor))
     stages = list(_stages(each, cuts))
-    stages[0] += ends[0]
-    stages[-1] += ends[1]
+    stages[0] += count(first)
+    stages[-1] += count(last)
     return max(stages)
 
 
-def _bytes(parts: Iterable[Weights], method: Quantization) -> int:
-    return sum(
-        part.copies * (sum(map(method.bytes_of, part.matrices)) + part.plain * method.element_bytes)
-        for part in parts
-    )
+def _sizes(part: Weights, method: Quantization, *, loaded: bool) -> Iterable[int]:
+    """Yield the bytes of each tensor."""
+    for fused in part.tensors:
+        sizes = (method.bytes_of(matrix, loaded=loaded) for matrix in fused)
+        yield from (part.copies * sum(of_all) for of_all in zip(*sizes, strict=True))
+    yield part.copies * part.plain * method.element_bytes
+
+
+def _taken(size: int) -> int:
+    """Return what PyTorch takes of a GPU for a tensor: large ones begin a segment of their own."""
+    return ceil(size / _SEGMENT) * _SEGMENT if size >= _LARGE else size
 
 
 def _stages(each: list[int], cuts: int) -> Iterable[int]:
@@ -92,7 +138,8 @@ def _loaded(model: ModelConfig, method: Quantization, on_disk: int, whole: int) 
     spare = model.text.get("num_nextn_predict_layers")
     if isinstance(spare, int) and not isinstance(spare, bool) and spare > 0:
         # Layers that guess the next tokens are in the files, and not loaded unless asked for.
-        last = _bytes(parameters.layer(model, model.layers - 1, 1), method)
+        parts = parameters.layer(model, model.layers - 1, 1)
+        last = sum(sum(_sizes(part, method, loaded=False)) for part in parts)
         return on_disk * whole / (whole + spare * last)
     return on_disk
 
@@ -106,5 +153,7 @@ def _repeats(path: PurePosixPath) -> bool:
     )
 
 
+_LARGE: Final = 10 * 2**20
+_SEGMENT: Final = 2 * 2**20
 _WIDE: Final = frozenset({"float32", "float"})
 _OTHER_FOLDERS: Final = frozenset({"original", "onnx", "openvino", "metal", "coreml", ".cache"})

@@ -17,8 +17,9 @@ from provision.lab.process import pipe, say_on_stderr, step
 
 NAME: Final = "vllm/vllm-openai:v0.32.0-stand-in"
 """The sound one; its tag says the release whose command line it takes."""
-FAULTS: Final = ("crash", "argument", "silent", "shape")
-PACKAGES: Final = ("python3-minimal", "libpython3-stdlib", "bash")  # bash asks for its health
+FAULTS: Final = ("crash", "argument", "silent", "shape", "wedged")
+PACKAGES: Final = ("python3-minimal", "libpython3-stdlib", "bash", "dash", "mawk")
+"""Bash asks for its health; the lab's nvidia-smi is a script for sh and awk."""
 VALIDATION: Final = Path(__file__).parents[2] / "serving" / "validation"
 PROGRAM: Final = (
     Path(__file__).with_name("engine.py"),

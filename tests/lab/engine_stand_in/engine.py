@@ -18,8 +18,12 @@ RECORDED: Final = "gpt-4"  # the served name in the recorded answers
 TASKS: Final = {"embed": "vllm-embed.json", "classify": "vllm-rerank.json", "": "vllm-chat.json"}
 MEMORY: Final = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
 ARGUMENT: Final = "vllm: error: unrecognized arguments: --task embed"
-WRONG: Final[dict[str, dict[str, Any]]] = {"silent": {"does": "hang"}, "shape": {"body": {}}}
-HANG: Final = 2.0  # seconds until a silent engine hangs up
+WRONG: Final[dict[str, dict[str, Any]]] = {
+    "silent": {"does": "hang"},
+    "shape": {"body": {}},
+    "wedged": {"does": "hang"},
+}
+HANG: Final = {"silent": 2.0, "wedged": 3600.0}  # seconds until it hangs up
 
 
 def main() -> None:
@@ -41,15 +45,20 @@ def main() -> None:
         sys.exit(2)
     key = os.environ.get("VLLM_API_KEY", "")
     found = answers(TASKS[asked.convert], asked.served_model_name, fault)
-    StandIn(found, key, address=("", asked.port), hang=HANG).serve_forever()
+    hang = HANG.get(fault, 0)
+    StandIn(found, key, address=("", asked.port), hang=hang).serve_forever()
 
 
 def answers(file: str, name: str, fault: str) -> list[dict[str, Any]]:
-    """Return what it answers under its name: nothing where it is silent, nonsense in bad shape."""
+    """Return what it answers under its name: nothing where it is silent, nonsense in bad shape.
+
+    A wedged one is well by its own account, and answers nothing else.
+    """
     text = (ANSWERS / file).read_text(encoding="utf-8").replace(f'"{RECORDED}"', json.dumps(name))
     found: list[dict[str, Any]] = json.loads(text)["answers"]
     for answer in found:
-        if answer["request"].startswith("POST /v1/"):
+        wedged = fault == "wedged" and not answer["request"].endswith("/health")
+        if wedged or answer["request"].startswith("POST /v1/"):
             answer.update(WRONG.get(fault, {}))
     return found
 

@@ -125,7 +125,7 @@ def _recording(folder: Path) -> Recording:
         version=re.findall(r"engine \(v(\d+\.\d+\.\d+)", log)[0],
         arguments=_arguments(log),
         weights_gib=_figure(r"Model loading took ([\d.]+) GiB", log),
-        cache_gib=_figure(r"Available KV cache memory: ([\d.]+) GiB", log),
+        cache_gib=_figure(r"Available KV cache memory: (-?[\d.]+) GiB", log),
         tokens=int(tokens),
         length=int(length.replace(",", "")),
         concurrency=float(concurrency),
@@ -151,7 +151,7 @@ def _arguments(log: str) -> dict[str, Any]:
     """Return what vLLM was told, without what says where models and clients are."""
     told = re.findall(r"non-default args: (\{.*\})", log)
     found: dict[str, Any] = ast.literal_eval(told[0]) if told else {}
-    other = {"model", "model_tag", "host", "port", "served_model_name", "load_format", "tokenizer"}
+    other = {"model", "model_tag", "host", "port", "served_model_name", "tokenizer"}
     return {name: value for name, value in found.items() if name not in other}
 
 
