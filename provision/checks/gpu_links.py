@@ -49,8 +49,10 @@ def _nvlink(sight: Sight) -> Iterator[Finding]:
         if up is None or not down:
             return ""
         # Without a fabric links may have no bridge to go over: then the fellows tell how many do.
-        wanted = up + down if gpu.fabric_state == "Completed" else most[gpu.name]
-        return f"{wanted - up} of {wanted} NVLinks are inactive" if up < wanted else ""
+        own = up + down if gpu.fabric_state == "Completed" else 0
+        wanted = max(own, most[gpu.name])
+        count = f"{wanted - up} of {wanted}" if wanted > 1 else "its"
+        return f"{count} NVLinks are inactive" if up < wanted else ""
 
     for what, gpus in alike(sight, inactive):
         yield warn(

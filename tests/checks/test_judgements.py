@@ -102,6 +102,12 @@ SAID: Final[list[tuple[str, Callable[[], Sight], str, str]]] = [
     ),
     (
         "gpu.nvlink",
+        lambda: _second(nvlinks_up=0, nvlinks_down=1),
+        "warn",
+        "GPU 1: 18 of 18 NVLinks",
+    ),
+    (
+        "gpu.nvlink",
         lambda: sight(
             gpu_health=tuple(
                 gpu.model_copy(update={"fabric_state": "", "nvlinks_up": up, "nvlinks_down": 4})

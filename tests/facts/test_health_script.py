@@ -52,6 +52,17 @@ def test_recorded_links_are_counted(machine: Machine, shell: str) -> None:
 
 
 @shells
+def test_links_that_are_all_down_are_not_unknown(machine: Machine, shell: str) -> None:
+    """Of such a GPU nvidia-smi has one line for all of its links."""
+    first, _, second = LINKS.rpartition("GPU 1")
+    uuid = second.partition("\n")[0]
+    said = "NVML: Unable to retrieve NVLink information as all links are inActive"
+    _smi(machine, _h200(), f"{first}GPU 1{uuid}\n{said}\n")
+    health = machine.health(shell)
+    assert [(gpu.nvlinks_up, gpu.nvlinks_down) for gpu in health.gpu_health] == [(2, 0), (0, 1)]
+
+
+@shells
 def test_a_bare_machine_is_read(machine: Machine, shell: str) -> None:
     """With a shell and coreutils alone nothing is unknown: what is not there is empty."""
     health = machine.health(shell)
@@ -305,6 +316,38 @@ def test_driver_packages_on_offer_are_named(machine: Machine, shell: str) -> Non
     upgrades = machine.health(shell).upgrades
     assert upgrades.unattended
     assert upgrades.driver == ("nvidia-driver-580 580.95.05 → 580.126.20",)
+
+
+@shells
+@pytest.mark.parametrize(
+    ("kept", "left"),
+    [
+        (("^nvidia-",), ("libnvidia-compute-580",)),
+        (("^nvidia-", "libnvidia-.*"), ()),
+        (("nvidia-driver", "linux-image"), ("libnvidia-compute-580",)),
+        (("^compute",), ("libnvidia-compute-580", "nvidia-driver-580")),
+        (("^nvidia(?!-driver)",), ("libnvidia-compute-580", "nvidia-driver-580")),
+    ],
+    ids=str,
+)
+def test_what_unattended_upgrades_leave_alone_is_not_on_offer(
+    machine: Machine, shell: str, kept: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    """Their list holds patterns for the beginning of a name; one that grep refuses keeps nothing."""
+    machine.program("unattended-upgrade", "exit 9")
+    patterns = "\n".join(f'Unattended-Upgrade::Package-Blacklist:: "{one}";' for one in kept)
+    machine.program(
+        "apt-config",
+        f"[ $2 = Unattended-Upgrade::Package-Blacklist ] || exit 0\ncat <<'.'\n{patterns}\n.",
+    )
+    machine.program("dpkg-query", "printf 'ii  nvidia-driver-580\\nii  libnvidia-compute-580\\n'")
+    machine.program(
+        "apt-cache",
+        "for name; do case $name in *nvidia*) "
+        "printf '%s:\\n  Installed: 580.1\\n  Candidate: 580.2\\n' $name ;; esac; done",
+    )
+    names = [line.split()[0] for line in machine.health(shell).upgrades.driver]
+    assert sorted(names) == sorted(left)
 
 
 def test_unattended_upgrades_need_their_program(machine: Machine) -> None:

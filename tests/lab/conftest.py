@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from engine_stand_in.build import archive
+from faults import fleet
 from keyboard import NAME, ROLES, inv, inventory
 from real_engines import LAB, deploy
 
@@ -125,6 +126,16 @@ def services_lab() -> Iterator[Lab]:
 def stand_in_archive(services_lab: Lab) -> Path:
     """Return the archive with the images of the stand-in engine."""
     return archive(services_lab.engine)
+
+
+@pytest.fixture(scope="session")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fleet.Fleet]:
+    """Bring up two hosts with GPUs and services, which are well; a test that makes a fault heals it."""
+    name = f"{NAME}-verify"
+    labs.down(name)
+    lab = labs.up(hosts=2, name=name, roles=fleet.ROLES)
+    yield fleet.deployed(lab, archive(lab.engine), tmp_path_factory.mktemp("verify"))
+    labs.down(name)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from provision.state.resource import Calls
 pytestmark = pytest.mark.lab
 PORT = 1283
 OPEN = 1284
+CLOSED = PORT + 2
 """The same at all addresses."""
 ANSWERS = Path(__file__).parents[1] / "serving/validation/answers/vllm-rerank.json"
 DIALECT = Dialect("/health", "/v1/models", "", "", "/v1/rerank", "jina")
@@ -157,10 +158,10 @@ def test_all_addresses_are_called_by_the_host_s_own(connection: Connection) -> N
 
 def test_a_port_without_a_listener_is_the_service_s_failure(connection: Connection) -> None:
     """SSH works, so this is a finding."""
-    gone = SERVICE.model_copy(update={"port": PORT + 1})
+    gone = SERVICE.model_copy(update={"port": CLOSED})
     (found,) = validate(gone, DIALECT, OnHost(connection, gone, SHORT))
     assert (found.check, found.verdict, found.concern) == ("health", "fail", "protocol")
-    assert found.what.startswith(f"no connection to 127.0.0.1:{PORT + 1}: Conne")
+    assert found.what.startswith(f"no connection to 127.0.0.1:{CLOSED}: Conne")
 
 
 def test_a_wedged_engine_is_named_through_ssh_too(connection: Connection) -> None:

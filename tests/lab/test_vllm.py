@@ -57,13 +57,15 @@ def ask(fleet: Lab, deployed: Answer) -> Ask:
 def test_real_engines_pass_the_validation_on_both_hosts(deployed: Answer) -> None:
     """Every check of every service is sound, whether its image came by archive or registry."""
     assert deployed.status == 0, deployed.text
-    said = re.findall(r"^(gpu\d+) +(\w+) +(\w+) +ok ", deployed.stdout, re.MULTILINE)
+    said = re.findall(r"^(gpu\d+) +(\w+) +host +(\w+) +ok ", deployed.stdout, re.MULTILINE)
     checks = {"chat": ("chat", "stream", "tools", "tools_stream"), "rerank": ("rerank",)}
     checks["embed"] = ("embeddings",)
     wanted = {("gpu01", name, check) for name in SERVED for check in ("health", *checks[name])}
     wanted |= {("gpu02", "embed", check) for check in ("health", "models", "embeddings")}
     assert wanted <= set(said), deployed.text
-    assert "4 services: 15 ok, 0 warnings, 0 failed" in deployed.stdout
+    seen = re.findall(r"^(gpu\d+) +(\w+) +controller +models +ok ", deployed.stdout, re.MULTILINE)
+    assert set(seen) == {*(("gpu01", name) for name in SERVED), ("gpu02", "embed")}
+    assert "4 services: 19 ok, 0 warnings, 0 failed" in deployed.stdout
 
 
 def test_the_first_host_was_done_before_the_second_began(deployed: Answer) -> None:

@@ -74,7 +74,7 @@ def _element(block: str) -> Element:
 def _gpu(gpu: Element, containers: Mapping[str, str], links: Links, index: int) -> GPUHealth:
     by_uuid, in_order = links
     own = by_uuid.get(_text(gpu, "uuid")) or (in_order[index] if index < len(in_order) else [])
-    down = sum("inactive" in line for line in own)
+    down = sum("inactive" in line.lower() for line in own)
     return GPUHealth(
         bus_id=gpu.get("id", ""),
         persistence=_switch(gpu, "persistence_mode"),
@@ -152,6 +152,7 @@ def _sum(gpu: Element, group: str, new: str, old: str) -> int | None:
 
 
 def _links(text: str) -> Links:
+    """Read a line a link; of a GPU whose links are all down there may be one line for all."""
     by_uuid: dict[str, list[str]] = {}
     in_order: list[list[str]] = []
     for line in text.splitlines():
@@ -159,7 +160,9 @@ def _links(text: str) -> Links:
             in_order.append([])
             if found := re.search(r"UUID: ([\w-]+)", line):
                 by_uuid[found[1]] = in_order[-1]
-        elif in_order and re.match(r"\s+Link \d+:", line):
+        elif in_order and re.match(
+            r"\s+Link \d+:|NVML: .*all links are inactive", line, re.IGNORECASE
+        ):
             in_order[-1].append(line)
     return by_uuid, in_order
 

@@ -16,7 +16,7 @@ log=$(nvidia-smi -q -x 2>&1 | head -c 4000000 | sed -n -E \
     -e '/^<\/?(processes|process_info|pid|process_name|used_memory)>/p' | head -c 300000)
 printf '%s\n' "$log"
 echo '--- links'
-nvidia-smi nvlink -s 2>&1 | grep -E '^GPU |Link [0-9]+:' | head -n 2000
+nvidia-smi nvlink -s 2>&1 | grep -E '^GPU |Link [0-9]+:|all links are in[aA]ctive' | head -n 2000
 echo '--- processes'
 for pid in $(printf '%s\n' "$log" | sed -n 's/^<pid>\([0-9]*\)<.*/\1/p' | sort -u | head -n 200); do
     id=$(grep -o '[0-9a-f]\{64\}' "/proc/$pid/cgroup" | head -n 1)

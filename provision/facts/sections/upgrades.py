@@ -10,33 +10,20 @@ from provision.facts.health import Upgrades
 _POLICY: Final = re.compile(
     r"^([a-z0-9][a-z0-9.+-]*)(?::[a-z0-9]+)?:\n  Installed: (\S+)\n  Candidate: (\S+)", re.MULTILINE
 )
-_KEPT: Final = re.compile(
-    r'^Unattended-Upgrade::Package-Blacklist:: "([^"\n]{1,200})";$', re.MULTILINE
-)
 _OFF: Final = frozenset({"", "0", "false", "never"})
 
 
 def parse(text: str) -> Upgrades:
-    """Return what `apt-config dump` and `apt-cache policy` say; what is kept waits for nobody."""
+    """Return what `apt-config dump` and `apt-cache policy` say."""
     settings = re.findall(r'^APT::Periodic::Unattended-Upgrade "(\w*)"', text, re.MULTILINE)
-    kept = _KEPT.findall(text)
     return Upgrades(
         unattended=bool(_OFF.isdisjoint(settings) and settings),
         driver=tuple(
             _row(name, installed, candidate)
             for name, installed, candidate in _POLICY.findall(text)
             if candidate not in {installed, "(none)"}
-            and not any(_matches(pattern, name) for pattern in kept)
         ),
     )
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """Match as unattended-upgrade does: from the name's beginning, not to its end."""
-    try:
-        return re.match(pattern, name) is not None
-    except re.error:
-        return False
 
 
 def _row(name: str, installed: str, candidate: str) -> str:

@@ -11,12 +11,25 @@ from provision.finding import Finding, Verdict
 from provision.serving.compatibility import settings as arguments
 from provision.serving.compatibility.memory import Device, Fit
 from provision.serving.compatibility.model_config import model_config
-from provision.serving.compatibility.remedies import Case, gib, remedies, round_length
+from provision.serving.compatibility.overhead import CONTEXT
+from provision.serving.compatibility.remedies import (
+    Case,
+    gib,
+    remedies,
+    round_length,
+    share_beside,
+)
+from provision.serving.compatibility.seen import NOTHING, Seen
 from provision.serving.compatibility.settings import GIB
 from provision.serving.compatibility.subject import Model, Subject
 from provision.serving.compatibility.weights import file_bytes
 
 CHECK: Final = "fit.memory"
+
+
+def memory(subject: Subject, seen: Seen = NOTHING) -> Iterator[Finding]:
+    """Judge whether a service fits beside what others have taken."""
+    yield from judge_memory(subject, seen.memory_in_use)
 
 
 def judge_memory(subject: Subject, in_use: Mapping[int, int] | None = None) -> list[Finding]:
@@ -76,14 +89,30 @@ def _vllm(subject: Subject, model: Model, device: Device) -> Finding:
         return _unknown(subject, "how much memory the model needs, for it has no config.json")
     case = Case(model.config, model.files, arguments.settings(subject), device)
     shape = model_config({**model.config, **case.settings.overrides})
+    beside = _QUANTIZATION in model.files and not shape.quantization
     if not shape.known:
-        return _unknown(
-            subject, f"how much memory a model of type '{shape.model_type or 'none'}' needs"
-        )
+        what = f"how much memory a model of type '{shape.model_type or 'none'}' needs"
+        return _unknown(subject, what)
+    if beside and not file_bytes(model.files):
+        return _unknown(subject, f"how much memory the model needs: {_BESIDE}")
     found = case.fit()
     if not found.fits:
         remedy = " or ".join(remedies(case, found)) or "give it GPUs with more memory"
         return _finding(subject, "fail", _need(found, device), f"{_capital(remedy)}.")
+    if beside:
+        return _unknown(subject, f"how much of the cache fits: {_BESIDE}; {_figures(found)}")
+    return _roomy(subject, found)
+
+
+def _roomy(subject: Subject, found: Fit) -> Finding:
+    if found.crowded:
+        # How much CUDA takes was measured on H200s alone; nothing is refused for it elsewhere.
+        what = (
+            f"may not start: it wants {gib(found.budget_bytes)} of a GPU of "
+            f"{gib(found.usable_bytes)}, of which CUDA takes up to {gib(found.beyond_bytes)}"
+        )
+        share = share_beside(found)
+        return _finding(subject, "warn", what, f"Set gpu-memory-utilization to {share:g}.")
     tight = subject.service.task == "generate" and found.concurrency < _FEW
     if found.cache.groups and tight:
         return _finding(subject, "warn", _tight(found), _loosen(found))
@@ -108,8 +137,9 @@ def _tei(subject: Subject, model: Model, device: Device) -> Finding:
 def _need(found: Fit, device: Device) -> str:
     if found.missing_bytes > 0:
         what = f"wants {gib(found.budget_bytes)} of a GPU of {gib(found.usable_bytes)}"
-        taken = f", of which others have taken {gib(found.in_use_bytes)}"
-        return what + taken if found.in_use_bytes else what
+        if found.in_use_bytes:
+            return f"{what}, of which others have taken {gib(found.in_use_bytes)}"
+        return f"{what}, of which CUDA takes {gib(CONTEXT)}"
     needed, gpus = found.needed_bytes * found.gpus, found.gpus
     what = f"needs {gib(needed)} for weights and one request of {found.length} tokens"
     share = found.budget_bytes / device.usable_bytes
@@ -177,4 +207,6 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+_QUANTIZATION: Final = "hf_quant_config.json"
+_BESIDE: Final = f"how it is quantised stands in {_QUANTIZATION}, which was not read"
 _FEW: Final = 1.5

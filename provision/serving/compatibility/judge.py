@@ -8,6 +8,7 @@ from typing import Final
 from provision.finding import Finding
 from provision.serving.compatibility.driver import driver
 from provision.serving.compatibility.dtype import dtype
+from provision.serving.compatibility.fit import memory
 from provision.serving.compatibility.flags import flags
 from provision.serving.compatibility.gpu import gpu
 from provision.serving.compatibility.image import image
@@ -29,6 +30,7 @@ RULES: Final[tuple[Rule, ...]] = (
     parallel,
     flags,
     model,
+    memory,
     disk,
     port,
 )

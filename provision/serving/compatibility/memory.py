@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from typing import Any, Final, NamedTuple
 
 from provision.errors import ServiceError
 from provision.serving.compatibility.kv_cache import Cut, KvCache, kv_cache
 from provision.serving.compatibility.model_config import ModelConfig, model_config
+from provision.serving.compatibility.overhead import CONTEXT, beyond_bytes, overhead_bytes
 from provision.serving.compatibility.quantization import (
     BYTES,
     Quantization,
@@ -17,7 +17,7 @@ from provision.serving.compatibility.quantization import (
     quantization,
 )
 from provision.serving.compatibility.settings import GIB, Settings
-from provision.serving.compatibility.weights import weights
+from provision.serving.compatibility.weights import Part, weights
 
 
 class Device(NamedTuple):
@@ -95,8 +95,13 @@ class Fit(NamedTuple):
 
     @property
     def missing_bytes(self) -> int:
-        """Return by how much the engine may take more than is free; 0 or less: not at all."""
-        return self.budget_bytes + self.beyond_bytes + self.in_use_bytes - self.usable_bytes
+        """Return by how much the engine may take more than others leave; 0 or less: not at all."""
+        return self.budget_bytes + CONTEXT + self.in_use_bytes - self.usable_bytes
+
+    @property
+    def crowded(self) -> bool:
+        """Say whether what GPUs talk to each other by may be too much beside the engine's share."""
+        return self.missing_bytes - CONTEXT + self.beyond_bytes > 0
 
 
 def fit(
@@ -105,9 +110,7 @@ def fit(
     """Return how a model fits; `ServiceError` where its config.json does not say enough."""
     model = model_config({**config, **settings.overrides})
     method = _method(model, settings)
-    size = weights(
-        model, method, files, settings.tensor, settings.pipeline, pooling=settings.pooling
-    )
+    size = weights(model, method, files, Part(settings.tensor, settings.pipeline, settings.pooling))
     length = settings.max_model_len or model.longest or _NO_LENGTH
     batched, sequences = batch(model, settings, device, length)
     overhead = overhead_bytes(model, settings, batched, sequences)
@@ -124,7 +127,7 @@ def fit(
         gpus=settings.gpus,
         usable_bytes=device.usable_bytes,
         budget_bytes=budget,
-        beyond_bytes=_CONTEXT + (_COLLECTIVES if settings.gpus > 1 else 0),
+        beyond_bytes=beyond_bytes(model, settings),
         in_use_bytes=device.in_use_bytes,
         weights_bytes=size.gpu_bytes,
         estimated=size.estimated,
@@ -160,46 +163,6 @@ def cut(model: ModelConfig, settings: Settings, device: Device, batched: int) ->
         in_flight=batched * batches,
         hybrid=settings.hybrid,
     )
-
-
-def overhead_bytes(model: ModelConfig, settings: Settings, batched: int, sequences: int) -> int:
-    """Return what the largest batch takes at its peak, what libraries keep, and CUDA graphs."""
-    newer = _by_newer_runner(model, settings)
-    peak = _activations(model, settings, batched)
-    if not settings.pooling:
-        # The last step scores every word of the vocabulary for each sequence.
-        scores = (_SCORES if newer else _SCORES_SORTED) * sequences * model.vocab
-        peak = max(peak, int(scores) + 4 * batched * model.hidden)
-    # The newer runner captures its graphs beyond the share, once the cache has its size.
-    graphs = 0 if settings.eager or newer or model.encoder else _GRAPHS
-    return peak + _LIBRARIES + graphs
-
-
-def _activations(model: ModelConfig, settings: Settings, batched: int) -> int:
-    """Return what the widest layer takes for a batch, in 16 bits."""
-    # Compiled code keeps one intermediate result more.
-    kept = 3 if settings.eager else 4
-    inner = kept * ceil(model.intermediate / settings.tensor)
-    if model.experts:
-        experts = model.experts
-        inner = kept * ceil(max(experts.shared, 1) / settings.tensor)
-        part = experts.active * ceil(experts.intermediate / settings.tensor)
-        inner = max(inner, kept * part + experts.active * model.hidden)
-    heads = model.heads // settings.tensor
-    asked, context = heads * (2 * model.head_dim + 2 * model.value_dim), 0
-    if model.latent:
-        latent = model.latent
-        asked = heads * (2 * (latent.nope_dim + latent.rope_dim) + 2 * latent.value_dim)
-        # What was said before is decompressed a part at a time, beside the batch.
-        context = _CONTEXT_TOKENS * heads * (latent.nope_dim + latent.value_dim)
-    return 2 * (batched * (4 * model.hidden + max(inner, asked)) + context)
-
-
-def _by_newer_runner(model: ModelConfig, settings: Settings) -> bool:
-    """Say whether vLLM's second model runner runs it, as far as the release has it."""
-    if settings.pooling or model.encoder or not settings.newer_runner:
-        return False
-    return model.experts is None or model.model_type in _EXPERTS_BY_NEWER_RUNNER
 
 
 def _method(model: ModelConfig, settings: Settings) -> Quantization:
@@ -245,16 +208,3 @@ _NO_LENGTH: Final = 2048
 _LARGE_GPU: Final = 70 * GIB
 _KEPT_BYTES: Final = 400 * 2**20
 _KEPT_SHARE: Final = 0.0043
-# The rest is measured: vLLM 0.26.0, CUDA 13.0, H200, 2026-11-21; see docs/memory-fit.md.
-_LIBRARIES: Final = int(0.22 * GIB)
-_GRAPHS: Final = int(0.98 * GIB)
-_CONTEXT: Final = int(0.51 * GIB)
-"""CUDA itself: of 139.80 GiB it leaves 139.29."""
-_COLLECTIVES: Final = int(0.95 * GIB)
-"""NCCL and the buffers of all-reduce, begun before vLLM counts: they leave 138.34."""
-_SCORES: Final = 2
-"""Bytes of a score: the newer runner samples from them as they come, in 16 bits."""
-_SCORES_SORTED: Final = 18
-"""In 16 bits, in 32, sorted, and with where they stood in 64."""
-_CONTEXT_TOKENS: Final = 65536
-_EXPERTS_BY_NEWER_RUNNER: Final = frozenset({"deepseek_v2", "qwen2_moe"})

@@ -142,9 +142,7 @@ def _compressed(model: ModelConfig, latent: Latent, tensor: int, name: str) -> W
         ]
     else:
         matrices.append(Matrix(f"{attention}.q_proj", asked, hidden))
-    return Weights(
-        tuple((matrix,) for matrix in matrices), plain=latent.rank + latent.query_rank
-    )
+    return Weights(tuple((matrix,) for matrix in matrices), plain=latent.rank + latent.query_rank)
 
 
 def _linear_attention(model: ModelConfig, tensor: int, name: str) -> Weights:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from provision.serving.compatibility.memory import Device, Fit, fit
-from provision.serving.compatibility.model_config import model_config
+from provision.serving.compatibility.model_config import ModelConfig, model_config
 from provision.serving.compatibility.settings import GIB, Settings
 
 
@@ -28,6 +28,7 @@ def remedies(case: Case, found: Fit) -> Iterator[str]:
     """Yield what would work, the least first, each by itself."""
     if found.missing_bytes > 0:
         yield from _free(case, found)
+        yield from _less(case, found)
         return
     shorter = round_length(found.longest)
     if shorter:
@@ -50,15 +51,35 @@ def _free(case: Case, found: Fit) -> Iterator[str]:
         yield f"set kv-cache-memory-bytes to {left // GIB * GIB}"
 
 
+def _less(case: Case, found: Fit) -> Iterator[str]:
+    """Yield the share that is free, where that is enough."""
+    share = share_beside(found)
+    if share > 0 and case.fit(case.settings._replace(utilisation=share)).fits:
+        yield f"set gpu-memory-utilization to {share:g}"
+
+
+def share_beside(found: Fit) -> float:
+    """Return the share of a GPU that is left beside CUDA and others, in whole percent."""
+    free = found.usable_bytes - found.beyond_bytes - found.in_use_bytes
+    return int(free / found.usable_bytes * 100) / 100
+
+
 def _wider(case: Case) -> Iterator[str]:
-    """Yield the smallest number of GPUs that does: one that divides the attention heads."""
+    """Yield the smallest number of GPUs that does, and that the heads can be spread over."""
     settings = case.settings
     shape = model_config({**case.config, **settings.overrides})
     for tensor in range(settings.tensor + 1, _MOST_GPUS + 1):
         wider = settings._replace(tensor=tensor)
-        if shape.heads % tensor == 0 and case.fit(wider).fits:
+        if _spreads(shape, tensor) and case.fit(wider).fits:
             yield f"give it {wider.gpus} GPUs"
             return
+
+
+def _spreads(shape: ModelConfig, size: int) -> bool:
+    """Say whether heads divide, and those of keys and values too, unless they are repeated."""
+    if shape.heads % size:
+        return False
+    return shape.latent is not None or not shape.kv_heads % size or not size % shape.kv_heads
 
 
 def _smaller(case: Case, found: Fit) -> Iterator[str]:

@@ -16,6 +16,8 @@ class Seen(NamedTuple):
     """What else listens on the host, by port; services of ours are not in it."""
     model_bytes: int | None = None
     """How much of the model is on the host already."""
+    memory_in_use: Mapping[int, int] = MappingProxyType({})
+    """Bytes of each GPU that others have taken, by its index; services of ours are not in it."""
     shm_bytes: int | None = None
     """Shared memory of the container; None = the host's, by `ipc: host`."""
 

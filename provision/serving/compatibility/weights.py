@@ -21,21 +21,29 @@ class Size(NamedTuple):
     """Counted from config.json, for no file of weights is known."""
 
 
+class Part(NamedTuple):
+    """What of a model is on one GPU."""
+
+    tensor: int = 1
+    """GPUs that each layer is cut for."""
+    pipeline: int = 1
+    """Stages that the layers are spread over."""
+    pooling: bool = False
+    """It embeds or reranks, and has no use for a table that scores words."""
+
+
+WHOLE: Final = Part()
+
+
 def weights(
-    model: ModelConfig,
-    method: Quantization,
-    files: Mapping[str, int],
-    tensor: int = 1,
-    pipeline: int = 1,
-    *,
-    pooling: bool = False,
+    model: ModelConfig, method: Quantization, files: Mapping[str, int], part: Part = WHOLE
 ) -> Size:
     """Return the weights a GPU; files count for more than config.json does."""
-    taken = loaded_bytes(model, method, tensor, pipeline, pooling=pooling)
+    taken = loaded_bytes(model, method, part)
     on_disk = file_bytes(files)
     if not on_disk:
         return Size(taken, estimated=True)
-    whole = counted_bytes(model, method, pooling=pooling)
+    whole = counted_bytes(model, method, Part(pooling=part.pooling))
     # Some parts are on every GPU in full, and what is loaded is more than what is stored.
     return Size(int(_loaded(model, method, on_disk, whole) * taken / whole), estimated=False)
 
@@ -52,56 +60,35 @@ def file_bytes(files: Mapping[str, int]) -> int:
     return 0
 
 
-def counted_bytes(
-    model: ModelConfig,
-    method: Quantization,
-    tensor: int = 1,
-    cuts: int = 1,
-    *,
-    pooling: bool = False,
-) -> int:
+def counted_bytes(model: ModelConfig, method: Quantization, part: Part = WHOLE) -> int:
     """Return the bytes that are stored for the fullest GPU, by config.json alone."""
 
     def count(parts: Iterable[Weights]) -> int:
-        return sum(sum(_sizes(part, method, loaded=False)) for part in parts)
+        return sum(sum(_sizes(each, method, loaded=False)) for each in parts)
 
-    return _fullest(model, tensor, cuts, count, pooling=pooling)
+    return _fullest(model, part, count)
 
 
-def loaded_bytes(
-    model: ModelConfig,
-    method: Quantization,
-    tensor: int = 1,
-    cuts: int = 1,
-    *,
-    pooling: bool = False,
-) -> int:
+def loaded_bytes(model: ModelConfig, method: Quantization, part: Part = WHOLE) -> int:
     """Return the bytes that are taken of the fullest GPU: padded, rounded, with what is made."""
 
     def count(parts: Iterable[Weights]) -> int:
-        return sum(_taken(size) for part in parts for size in _sizes(part, method, loaded=True))
+        return sum(_taken(size) for each in parts for size in _sizes(each, method, loaded=True))
 
-    fullest = _fullest(model, tensor, cuts, count, pooling=pooling)
-    return fullest + count([parameters.positions(model)])
+    return _fullest(model, part, count) + count([parameters.positions(model)])
 
 
-def _fullest(
-    model: ModelConfig,
-    tensor: int,
-    cuts: int,
-    count: Callable[[Iterable[Weights]], int],
-    *,
-    pooling: bool,
-) -> int:
+def _fullest(model: ModelConfig, part: Part, count: Callable[[Iterable[Weights]], int]) -> int:
     """Return the bytes on the GPU that has most of the layers and what is at both ends."""
+    tensor = part.tensor
     each = [count(parameters.layer(model, index, tensor)) for index in range(model.layers)]
     first = [parameters.embedding(model, tensor), parameters.vision(model)]
-    last = [parameters.head(model, tensor, pooling=pooling)]
-    if cuts == 1:
+    last = [parameters.head(model, tensor, pooling=part.pooling)]
+    if part.pipeline == 1:
         return sum(each) + count(first) + count(last)
     if model.tied:
         last.append(parameters.embedding(model, tensor))
-    stages = list(_stages(each, cuts))
+    stages = list(_stages(each, part.pipeline))
     stages[0] += count(first)
     stages[-1] += count(last)
     return max(stages)

@@ -312,14 +312,14 @@ ROWS: Final[Mapping[str, Row]] = {
         "V100",
         "580.65.06",
         "v0.19.0",
-        {**_HALF, "model": config(quantization_config={"quant_method": "awq"})},
+        {**_HALF, "model": config(quantization_config={"quant_method": "awq", "bits": 4})},
         _fail("quantisation", "awq needs compute capability 7.5", "GPTQ"),
     ),
     "gptq_on_volta": Row(
         "V100",
         "580.65.06",
         "v0.19.0",
-        {**_HALF, "model": config(quantization_config={"quant_method": "gptq"})},
+        {**_HALF, "model": config(quantization_config={"quant_method": "gptq", "bits": 4})},
     ),
     "mxfp4_on_turing": Row(
         "T4",
@@ -361,7 +361,10 @@ ROWS: Final[Mapping[str, Row]] = {
         "580.65.06",
         "v0.32.0",
         {"model": config(quantization_config={"quant_method": "qubit"})},
-        _warn("quantisation", "unknown: whether vLLM 0.32.0 can quantise by qubit"),
+        (
+            *_warn("quantisation", "unknown: whether vLLM 0.32.0 can quantise by qubit"),
+            *_warn("memory", "unknown: config.json: quantisation by 'qubit'"),
+        ),
     ),
     # Several GPUs.
     "tp_4": Row("H100", "580.65.06", "v0.32.0", {"count": 4}),

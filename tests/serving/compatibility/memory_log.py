@@ -17,21 +17,26 @@ from provision.serving.service import Service, Task
 
 HERE: Final = Path(__file__).parent
 H200_MIB: Final = 143771
-"""As nvidia-smi has it; what else a recording was made on stands in its `recording.json`."""
+"""As nvidia-smi has it."""
 
 
 class Recording(NamedTuple):
     """One start of vLLM, and what it said of its memory."""
 
     name: str
+    date: str
+    driver: str
+    architecture: str
     config: dict[str, Any]
     device: Device
     version: str
     arguments: dict[str, Any]
+    free_gib: float
+    """Of its GPU when it began to count; 0: it did not say."""
     weights_gib: float
     cache_gib: float
     tokens: int
-    """0: the model keeps no cache."""
+    """0: the model keeps no cache, or there was no room for one."""
     length: int
     concurrency: float
 
@@ -106,8 +111,7 @@ def subject_of(
 
 def _recording(folder: Path) -> Recording:
     log = (folder / "vllm.log").read_text("utf-8")
-    extra = folder / "recording.json"
-    made: dict[str, Any] = json.loads(extra.read_text("utf-8")) if extra.exists() else {}
+    made = _machine(folder)
     tokens = _figure(r"GPU KV cache size: ([\d,]+) tokens", log)
     length, concurrency = (
         re.findall(r"Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x", log)[0]
@@ -116,20 +120,28 @@ def _recording(folder: Path) -> Recording:
     )
     return Recording(
         name=folder.name,
+        date="-".join([str(made["year"]), *re.findall(r"INFO (\d\d-\d\d) ", log)[:1]]),
+        driver=str(made["driver"]),
+        architecture=re.findall(r"Resolved architecture: (\w+)", log)[0],
         config=_config(folder),
-        device=Device(
-            int(made.get("memory_mib", H200_MIB)) * 2**20,
-            tuple(made.get("capability", (9, 0))),
-            str(made.get("gpu", "NVIDIA H200")),
-        ),
+        device=Device(int(made["memory_mib"]) * 2**20, tuple(made["capability"]), str(made["gpu"])),
         version=re.findall(r"engine \(v(\d+\.\d+\.\d+)", log)[0],
         arguments=_arguments(log),
+        free_gib=_figure(r"Free memory on device \(([\d.]+)/", log),
         weights_gib=_figure(r"Model loading took ([\d.]+) GiB", log),
         cache_gib=_figure(r"Available KV cache memory: (-?[\d.]+) GiB", log),
         tokens=int(tokens),
         length=int(length.replace(",", "")),
         concurrency=float(concurrency),
     )
+
+
+def _machine(folder: Path) -> dict[str, Any]:
+    """Return what it was made on: what is said for all, and for this one."""
+    found: dict[str, Any] = {}
+    for path in (HERE / "recordings" / "machine.json", folder / "recording.json"):
+        found |= json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return found
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ CARDS: Final = {
     "SPARK": Card("NVIDIA GB10", "12.1", 122570),
     "THOR": Card("NVIDIA Thor", "11.0", 125771),
     "FUTURE": Card("NVIDIA X900", "14.0", 400000),
-    "ODD": Card("NVIDIA Something", "", 1000),
+    "ODD": Card("NVIDIA Something", "", 16000),
 }
 CUDA: Final = {
     "470": "11.4",

@@ -106,6 +106,13 @@ def test_block_of_a_model_with_states_is_as_large_as_a_state(tensor: int, block:
     assert cache.request_blocks(10 * block) == 10 + 3
 
 
+def test_state_has_what_a_convolution_still_needs() -> None:
+    """Of queries, keys and values, all but one of the inputs that it looks at."""
+    cache = _cache("qwen3-next-80b-a3b", linear_conv_kernel_dim=400)
+    state = (2 * 16 + 32) * 128 * 399 * 2 + 32 * 128 * 128 * 2
+    assert {group.block for group in cache.groups} == {16 * ceil(state / (16 * 2 * 2 * 256 * 2))}
+
+
 def test_state_of_unknown_size_is_an_error() -> None:
     """It is not counted as nothing."""
     with pytest.raises(ServiceError, match="state"):
@@ -118,6 +125,8 @@ def test_sparse_attention_keeps_an_index_too() -> None:
     assert _cache("deepseek-v3", **sparse).bytes_per_token == 61 * (576 * 2 + 132)
     narrow = _cache("deepseek-v3", Cut(element_bytes=1), **sparse)
     assert narrow.bytes_per_token == 61 * (656 + 132)
+    # The fuller of two stages.
+    assert _cache("deepseek-v3", Cut(pipeline=2), **sparse).bytes_per_token == 31 * (1152 + 132)
 
 
 def test_keys_and_values_may_differ_in_size() -> None:
