@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import AnyUrl
 
 from provision.checks.check import Check, Sight
+from provision.checks.clock import moment
 from provision.checks.models import COMPLETE
 from provision.checks.needs import ready_services, wants_docker, wants_toolkit
 from provision.checks.registry import CHECKS, judged
@@ -108,8 +109,9 @@ class _Sweeper(NamedTuple):
         self._say("log in")
         connection.open()
         self._say("look")
+        asked = time.time()
         facts, health = read_all(connection, _ask(host))
-        sight = Sight(host, facts, health, now=time.time())
+        sight = Sight(host, facts, health, now=moment(health.clock, asked, time.time()))
         findings = judged(sight, self.wish.checks)
         if MODELS in host.roles and self.wish.has(COMPLETE):
             findings += self._models(facts)

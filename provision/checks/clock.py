@@ -7,6 +7,7 @@ from typing import Final
 
 from provision.checks.check import Check, Sight
 from provision.checks.words import fail, warn
+from provision.facts.health import Clock
 from provision.finding import Finding
 
 _NAME: Final = "host.clock"
@@ -31,6 +32,15 @@ def _clock(sight: Sight) -> Iterator[Finding]:
         "Let it be kept: timedatectl set-ntp true (package systemd-timesyncd or chrony); "
         "timedatectl timesync-status tells whether its server answers.",
     )
+
+
+def moment(clock: Clock | None, asked: float, answered: float) -> float:
+    """Return when, by this machine's clock, a host told its time.
+
+    Between question and answer lie seconds where a command hangs there: within them nobody knows
+    better than the host.
+    """
+    return answered if clock is None else min(max(clock.now, asked), answered)
 
 
 def lasting(seconds: float) -> str:

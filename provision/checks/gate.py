@@ -43,7 +43,15 @@ def _misfits(host: Host, facts: Facts) -> list[Finding]:
     from provision.serving.compatibility.services import fitting  # noqa: PLC0415  large tables
 
     only = getattr(host.variables.get(DEPLOY), "only", ())
-    return [finding for finding in fitting(host, facts, only) if finding.verdict == "fail"]
+    services: dict[Finding, list[str]] = {}  # what is the same of several is said once
+    for finding in fitting(host, facts, only):
+        if finding.verdict == "fail":
+            nameless = finding.model_copy(update={"host": "", "service": ""})
+            services.setdefault(nameless, []).append(finding.service)
+    return [
+        finding.model_copy(update={"service": ", ".join(filter(None, names))})
+        for finding, names in services.items()
+    ]
 
 
 def _forced(finding: Finding) -> Finding:

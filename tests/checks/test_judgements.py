@@ -9,7 +9,7 @@ import pytest
 from sights import CHAT, DISK, GIB, H200, NOW, SECOND, VERSION, engine, facts, gpus, sight
 
 from provision.checks.check import Sight
-from provision.checks.clock import lasting
+from provision.checks.clock import lasting, moment
 from provision.checks.needs import ready_services
 from provision.checks.registry import judged
 from provision.checks.words import named, place
@@ -423,6 +423,17 @@ def test_a_service_of_another_maker_is_not_ours() -> None:
     seen = sight(engine=engine(containers=(foreign, engine().containers[1])), network=Network())
     (found,) = judged(seen)
     assert (found.service, found.what) == ("chat", "is not deployed")
+
+
+@pytest.mark.parametrize(
+    ("told", "off"),
+    [(NOW + 0.1, 0), (NOW + 8, 0), (NOW + 9.5, 0.5), (NOW - 600, -600), (NOW + 609, 600)],
+)
+def test_a_host_may_tell_its_time_whenever_it_was_asked(told: float, off: float) -> None:
+    """Where a command hangs the answer comes seconds after the host looked at its clock."""
+    clock = Clock(now=told)
+    assert told - moment(clock, NOW, NOW + 9) == off
+    assert moment(None, NOW, NOW + 9) == NOW + 9
 
 
 def test_versions_of_drivers_are_compared_by_number() -> None:

@@ -160,7 +160,7 @@ def _host(inventory: Path) -> Host:
 def test_a_plan_that_brings_models_is_refused_too(inventory: Path) -> None:
     """The largest part of a bad deployment is the download before it."""
     found = before_plan(_host(inventory), ["models"], OLD)
-    assert {(each.service, each.verdict) for each in found} == {("chat", "fail"), ("more", "fail")}
+    assert [(each.service, each.verdict) for each in found] == [("chat, more", "fail")]
     assert before_plan(_host(inventory), ["models"], NEW) == []
 
 
@@ -172,5 +172,5 @@ def test_a_plan_of_other_roles_is_none_of_its_business(inventory: Path) -> None:
 def test_force_goes_on_and_is_loud(inventory: Path) -> None:
     """What was refused is a warning that says so."""
     found = before_plan(_host(inventory), ["deploy"], OLD, force=True)
-    assert [each.verdict for each in found] == ["warn", "warn"]
-    assert all(each.what.startswith("forced: ") for each in found)
+    assert [each.verdict for each in found] == ["warn"]
+    assert found[0].what.startswith("forced: ")

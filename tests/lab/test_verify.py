@@ -52,6 +52,7 @@ def test_every_fault_of_the_list_can_be_made() -> None:
     assert set(FAULTS) == set(EXPECTED)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_fault_is_found_by_its_checks_alone(healthy: Fleet, name: str) -> None:
     """The named checks have the verdict and the words; no other check says anything."""

@@ -16,6 +16,8 @@ TOOLKIT: Final = (
     "nvidia-container-toolkit"
 )
 UNIT: Final = "nvidia-fabricmanager.service"
+RESTART: Final = "systemctl reset-failed docker.service; systemctl restart docker.service"
+"""As often as tests want it: systemd starts a unit three times a minute."""
 FOLDER: Final = "/var/lib/docker"
 """Has a file system of its own on a lab host."""
 
@@ -24,7 +26,7 @@ def docker_stopped(*units: str) -> Fault:
     """Return the fault of a Docker that is stopped; its containers run on."""
     return scripts(
         f"systemctl stop docker.socket docker.service {' '.join(units)}",
-        "systemctl start containerd.service docker.socket docker.service; docker info >/dev/null",
+        f"systemctl start containerd.service docker.socket; {RESTART}; docker info >/dev/null",
     )
 
 
@@ -45,9 +47,9 @@ def runtime_lost() -> Fault:
         document = json.loads(target.root(f"cat {DAEMON}"))
         del document["runtimes"]["nvidia"]
         target.root(f"mv {DAEMON} {KEPT}; cat >{DAEMON}", json.dumps(document))
-        target.root("systemctl restart docker")
+        target.root(RESTART)
 
-    return fault(make, lambda target: target.root(f"mv {KEPT} {DAEMON}; systemctl restart docker"))
+    return fault(make, lambda target: target.root(f"mv {KEPT} {DAEMON}; {RESTART}"))
 
 
 def toolkit_removed() -> Fault:
