@@ -28,7 +28,12 @@ HOSTS = ("gpu01", "gpu02")
 KEY = "key-of-the-deployed-services"
 BASE: dict[str, dict[str, Any]] = {
     "embed": {"task": "embed", "port": 8101},
-    "rerank": {"task": "score", "port": 8102},
+    "rerank": {
+        "task": "score",
+        "port": 8102,
+        # the model generates text: without them no deploy takes it for a reranker
+        "arguments": {"hf-overrides": {"architectures": ["Qwen3ForSequenceClassification"]}},
+    },
 }
 ABOUT = (
     "docker container inspect -f '{{.Name}} {{.State.StartedAt}} {{.State.Health.Status}} "
