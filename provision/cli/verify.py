@@ -57,6 +57,9 @@ def verify(  # noqa: PLR0913  each is a flag
 
     if watch < 0:
         raise UsageError(f"{watch} seconds", where="--watch", remedy="Give 1 or more.")
+    if out and options.format == "text":
+        remedy = f"Give one of {', '.join(_FORMATS[1:])}."
+        raise UsageError("text is for the terminal", where="--out", remedy=remedy)
     asked = wish(_words(only), _words(skip), deep=deep)
     with Run(options) as run:
 
@@ -87,9 +90,6 @@ def _report(run: Run, found: Sweep, out: str, *, again: bool) -> None:
 
     explain = {check.name: check.explain for check in CHECKS}
     text = _rendered(run.options.format, found, explain)
-    if out and text is None:
-        remedy = f"Give one of {', '.join(_FORMATS[1:])}."
-        raise UsageError("text is for the terminal", where="--out", remedy=remedy)
     if text is None:
         if again and sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
