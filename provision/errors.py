@@ -57,6 +57,10 @@ class PlanError(ProvisionError):
     """A plan that cannot be made or no longer holds."""
 
 
+class LockError(ProvisionError):
+    """A host that somebody else has."""
+
+
 class ApplyError(ProvisionError):
     """A change that did not lead to the expected state."""
 

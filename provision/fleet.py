@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
@@ -16,6 +17,7 @@ from provision.finding import Finding
 from provision.host.apply import Orders, Outcome, RowOutcome, apply_plan
 from provision.host.carrier import Carrier
 from provision.host.connection import Connection
+from provision.host.lock import Locks
 from provision.host.look import Look, look, read_facts
 from provision.host.steps import Amount, Runner
 from provision.inventory.schema import Host
@@ -26,6 +28,7 @@ from provision.state.role import Role
 
 FORKS = 32
 """Hosts worked on at once, unless the operator says otherwise."""
+_MOMENT = 2.0  # seconds for what was told to stop
 T = TypeVar("T")
 
 
@@ -49,6 +52,8 @@ class Visit:
     host: Host
     connection: Connection
     facts: Facts | None = None
+    facts_at: float = 0.0
+    """When they were read, by the monotonic clock."""
     plan: HostPlan | None = None
     seen: Look | None = None
     """What the plan was made from."""
@@ -104,7 +109,7 @@ def plan(
         roles = roles_of(visit.host, wanted)
         watch.step(visit.host.name, "read facts")
         visit.connection.open()
-        visit.facts = read_facts(visit.connection)
+        visit.facts, visit.facts_at = read_facts(visit.connection), time.monotonic()
         visit.findings = before_plan(visit.host, tuple(roles), visit.facts, force=force)
         refused = refusals(visit.findings)
         if refused:
@@ -116,32 +121,37 @@ def plan(
     return visit(hosts, work, forks, watch)
 
 
-def apply(
+def apply(  # noqa: PLR0913  what is applied where, how, and in whose name
     visits: Sequence[Visit],
     selected: Iterable[str],
     forks: int,
     watch: Watch,
     rollout: Rollout = AT_ONCE,
+    *,
+    what: str = "inv provision",
 ) -> list[Outcome]:
     """Apply the plans of all visited hosts that have changes; each keeps its connection.
 
-    Ctrl-C lets each host end the role it is at; a second one drops the connections.
+    `what` is what others read who find a host locked. Ctrl-C ends the step that each host is at; a
+    second one drops the connections.
     """
     wanted, stop, carrier = frozenset(selected), threading.Event(), _carrier(visits)
+    locks = Locks(what)
 
     def work(visit: Visit) -> Outcome:
         assert visit.facts is not None  # noqa: S101  only planned visits come here
         assert visit.plan is not None  # noqa: S101
+        if stop.is_set():
+            return _not_begun(visit, [])
         roles = roles_of(visit.host, wanted)
-        orders = Orders(roles, visit.facts, visit.plan, stop.is_set, carrier, rollout.caller)
+        stand = (visit.facts, visit.plan, locks, visit.facts_at)
+        orders = Orders(roles, *stand, stop.is_set, carrier, rollout.caller)
         return _applied(visit, orders, watch)
 
     def interrupted() -> None:
         stop.set()
-        watch.note(
-            "Stopping: each host ends the role it is at; downloads go on by themselves. "
-            "Ctrl-C again leaves at once."
-        )
+        watch.note("Stopping what runs on the hosts. Ctrl-C again leaves at once.")
+        locks.stop()
 
     def run(batch: Sequence[Visit]) -> list[Outcome]:
         return _pool(batch, work, forks, interrupted)
@@ -150,6 +160,7 @@ def apply(
         due = [visit for visit in visits if visit.plan and visit.plan.pending]
         return _in_batches(rollout, due, run, stop)
     finally:
+        locks.close()
         for left_over in carrier.close():
             watch.note(redact(left_over))
 
@@ -188,7 +199,7 @@ def _in_batches(
     """Run one batch after the other, until too many hosts have failed or the operator stops."""
     outcomes: list[Outcome] = []
     for batch in rollout.split(due):
-        failed = [outcome.host for outcome in outcomes if outcome.error]
+        failed = [*rollout.lost, *(outcome.host for outcome in outcomes if outcome.error)]
         if len(failed) > rollout.max_fail or stop.is_set():
             outcomes += [_not_begun(visit, failed) for visit in batch]
         else:
@@ -268,7 +279,10 @@ def _pool(
     forks: int,
     interrupted: Callable[[], None] | None = None,
 ) -> list[T]:
-    """Work on all items, `forks` at once; Ctrl-C drops their connections, unless told otherwise."""
+    """Work on all items, `forks` at once; Ctrl-C drops their connections.
+
+    With `interrupted`, which it calls then, they have a moment before to end by themselves.
+    """
     pool = ThreadPoolExecutor(max_workers=max(1, min(forks, len(items))))
     futures = [pool.submit(work, item) for item in items]
     try:
@@ -278,11 +292,19 @@ def _pool(
             if interrupted is None:
                 raise
             interrupted()
-            wait(futures)
+            _part(dict(zip(futures, items, strict=True)))
         return [future.result() for future in futures]
     except KeyboardInterrupt:
         for item in items:
-            item.close()
+            item.connection.drop()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _part(works: Mapping[Future[T], Visit]) -> None:
+    """Give work that was told to stop a moment for it; then take its connections away."""
+    for future in wait(works, timeout=_MOMENT).not_done:
+        works[future].connection.drop()
+    if wait(works, timeout=_MOMENT).not_done:
+        raise KeyboardInterrupt

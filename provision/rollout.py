@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Final, NamedTuple, TypeVar
 
@@ -20,6 +20,14 @@ class Rollout(NamedTuple):
     """Hosts that may fail before the batches that are left are not begun."""
     caller: Caller | None = None
     """Who calls services and judges their answers."""
+    counts_lost: bool = False
+    """Hosts that could not even be planned count as failed."""
+    lost: tuple[str, ...] = ()
+    """Hosts that have failed before the first batch."""
+
+    def having_lost(self, hosts: Iterable[str]) -> Rollout:
+        """Return the rollout that comes after some hosts could not be planned."""
+        return self._replace(lost=tuple(hosts)) if self.counts_lost else self
 
     def split(self, hosts: Sequence[T]) -> Iterator[Sequence[T]]:
         """Yield the batches."""

@@ -38,7 +38,7 @@ class Secret:
     def __init__(self, reference: str) -> None:
         """Keep the reference; a literal value is refused, for it would stand in the inventory."""
         source, _, rest = reference.partition(":")
-        if source not in _SOURCES or not rest:
+        if source not in _WRITTEN or not rest:
             raise ValueError("expected a reference: env:NAME, file:PATH or cmd:COMMAND")
         self.reference = reference
 
@@ -48,6 +48,9 @@ class Secret:
         value = _SOURCES[source](rest).rstrip("\r\n")
         if not value:
             raise SecretError("the secret is empty", where=self.reference, remedy="Set a value.")
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            what = "the secret holds a NUL, or bytes that are not UTF-8"
+            raise SecretError(what, where=self.reference, remedy="Give it as plain text.")
         conceal(value)
         return value
 
@@ -59,6 +62,24 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self.reference)
+
+    @classmethod
+    def asked(cls, prompt: str) -> Secret:
+        """Ask on the terminal, now; raise `SecretError` where there is none."""
+        import getpass  # noqa: PLC0415  few ask
+
+        try:
+            with Path("/dev/tty").open("w", encoding="utf-8") as terminal:
+                _answers[prompt] = getpass.getpass(prompt, terminal)
+        except OSError as error:
+            raise SecretError(
+                "there is no terminal to ask on",
+                where=prompt.rstrip(": "),
+                remedy="Set ssh.sudo_password in the inventory: env:NAME, file:PATH or cmd:COMMAND.",
+            ) from error
+        secret = cls.__new__(cls)
+        secret.reference = f"ask:{prompt}"
+        return secret
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -131,4 +152,12 @@ def _from_command(command: str) -> str:
     return done.stdout
 
 
-_SOURCES: Final = {"env": _from_environment, "file": _from_file, "cmd": _from_command}
+_answers: Final[dict[str, str]] = {}
+_WRITTEN: Final = frozenset({"env", "file", "cmd"})
+"""Sources that an inventory may name."""
+_SOURCES: Final = {
+    "env": _from_environment,
+    "file": _from_file,
+    "cmd": _from_command,
+    "ask": _answers.__getitem__,
+}

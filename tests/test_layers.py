@@ -35,7 +35,10 @@ LAB_MAY: Final = frozenset({"errors"})
 ONLY: Final = {"facts": {"errors"}, "secret": {"errors"}, "inventory": {"errors", "secret"}}
 _SSH: Final = tuple(
     f"host/{name}.py"
-    for name in ("client", "connection", "known_hosts", "login", "ssh_config", "tunnel")
+    for name in (
+        *("channel", "client", "connection", "known_hosts", "login", "ssh_config", "sudo"),
+        "tunnel",
+    )
 )
 OWNERS: Final = {
     "fabric": _SSH,
@@ -48,7 +51,9 @@ OWNERS: Final = {
     "modelscope": ("serving/hub/",),
     "modelscope_hub": ("serving/hub/",),
 }
-KIND_HELPERS: Final = frozenset({"model_folders", "paths", "release_move"})
+KIND_HELPERS: Final = frozenset(
+    {"model_folders", "package_apt", "package_dnf", "paths", "release_move"}
+)
 
 
 def violations(package: Path) -> list[str]:

@@ -14,16 +14,21 @@ _SYSTEM: Final = "host.system"
 _BOOT: Final = "host.boot"
 _OLDEST: Final = {"debian": 12.0, "ubuntu": 22.04}
 """Oldest release of each family that the tests cover, or that is like one of them."""
+_ENTERPRISE_LINUX: Final = frozenset({8, 9, 10})
+"""Releases, own or equal, whose packages the roles know; their dnf is what the tests cover."""
 
 
 def _system(sight: Sight) -> Iterator[Finding]:
     system = sight.facts.os
     oldest = _OLDEST.get(system.family)
+    if system.enterprise_linux in _ENTERPRISE_LINUX:
+        return
     if oldest is None:
         yield fail(
             _SYSTEM,
             f"{system.name or system.id} is not supported yet",
-            "Debian 12 and 13 and Ubuntu 22.04 and newer are.",
+            "Debian 12 and 13, Ubuntu 22.04 and newer, Enterprise Linux 8 to 10 and what equals "
+            "one of these (openEuler 20.03 to 24.03, Anolis 8 and 23) are.",
         )
     elif system.id == system.family and _number(system.version) < oldest:
         yield warn(
@@ -50,8 +55,9 @@ def _number(version: str) -> float:
 SYSTEM: Final = Check(
     name=_SYSTEM,
     group="host",
-    explain="provision installs packages by apt from repositories that name each release, so it "
-    "works on Debian, Ubuntu and their derivatives. On another system nothing is planned at all: "
+    explain="provision installs packages by apt or dnf from repositories that name each release, "
+    "so it works on Debian, Ubuntu and their derivatives, and on Enterprise Linux, its rebuilds "
+    "and what is documented to equal one of its releases. On another system nothing is planned at all: "
     "guessing the package names of a distribution that no test covers would leave a host in a "
     "state that nobody has seen before. A release older than the tested ones may well work; it "
     "gets no security updates of the packages that are installed here, so upgrade it.",

@@ -6,7 +6,19 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from provision.cli import check, deploy, fleet, inventory, lab, models, render, rollback, verify
+from provision.cli import (
+    apply,
+    check,
+    deploy,
+    fleet,
+    inventory,
+    lab,
+    lock,
+    models,
+    render,
+    rollback,
+    verify,
+)
 from provision.cli.command import Project
 
 
@@ -16,8 +28,12 @@ def namespace(project: Path) -> Collection:
     tasks = Collection(
         fleet.plan,
         fleet.provision,
+        apply.apply,
         fleet.facts,
         fleet.trust,
+        lock.lock,
+        lock.unlock,
+        lock.history,
         models.models,
         check.check,
         render.render,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial, wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -27,6 +28,7 @@ _HELP: Final[dict[str, str]] = {
     "host": "Host, pattern or list: gpu01, 'gpu*', 'gpu[01:04]', '!gpu03'; repeatable.",
     "group": "Group or pattern; repeatable.",
     "role": "Only this role; repeatable.",
+    "ask_sudo_password": "Ask for the password that sudo wants, once for all hosts.",
     "forks": "Hosts worked on at once (32).",
     "format": "text, or json on stdout.",
     "debug": "Show tracebacks.",
@@ -37,8 +39,9 @@ _HELP: Final[dict[str, str]] = {
     "value": "Dotted name of a setting: docker.mirror, ssh.user.",
     "hosts": "How many hosts there shall be at least (2).",
     "service": "Only this service, or these: chat,embed.",
-    "serial": "Hosts at once: 1, 4 or 25%. Without it one host goes first, then all others.",
-    "max_fail": "Hosts that may fail before no further host is begun (0).",
+    "serial": "Hosts at once: 1, 4 or 25%. Without it all of them.",
+    "max_fail": "Hosts that may fail before no further host is begun: 2 or 10% (0). Where it is "
+    "given, those that cannot be reached or planned count too.",
     "serving": "Also services, with their models and vLLM's image; takes minutes the first time.",
     "registry": "Also an image registry with vLLM's image, registry.lab:5000.",
     "distro": "trixie (Debian 13) or bookworm (Debian 12).",
@@ -69,6 +72,10 @@ class Options:
     """The inventory that the project's invoke configuration names."""
     dry: bool = False
     """Invoke's own `--dry` (`-R`) was given: nothing must be changed."""
+    task: str = field(default="", compare=False)
+    """Name of the task, as it was called."""
+    ask_sudo_password: bool = False
+    """The operator is asked for sudo's password, once."""
     echo: bool = False
     """Invoke's own `--echo` (`-e`) was given: commands are to be shown."""
 
@@ -96,7 +103,7 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
     something and knows no dry run, so that Invoke's `--dry` is refused instead of ignored. Those of
     its own keywords that `lists` names may be repeated; `formats` is what `--format` may be.
     """
-    names = [*options, "debug"]
+    names = [*options, *(["ask_sudo_password"] if "forks" in options else []), "debug"]
     formats, lists = settings.pop("formats", _FORMATS), settings.pop("lists", ())
 
     def decorate(function: Callable[..., int | None]) -> Any:
@@ -104,12 +111,16 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
         def body(context: Context, **keywords: Any) -> None:
             given = {name: keywords.pop(name) for name in names}
             work = partial(_options, context, given, changes, formats)
-            code = _guarded(lambda: function(work(), **keywords), given)
+
+            def called() -> int | None:
+                return function(replace(work(), task=function.__name__), **keywords)
+
+            code = _guarded(called, given)
             if code:
                 raise Exit(code=code)
 
         own = [p for p in signature(function).parameters.values() if p.name != "options"]
-        body.__signature__ = signature(function).replace(parameters=_parameters(names, own))  # type: ignore[attr-defined]
+        body.__signature__ = signature(function).replace(parameters=_parameters(names, own, lists))  # type: ignore[attr-defined]
         known = {*names, *(parameter.name for parameter in own)}
         helps = settings.pop("helps", {})
         return task(
@@ -123,21 +134,19 @@ def command(*options: str, changes: bool = False, **settings: Any) -> Callable[.
     return decorate
 
 
-def _parameters(names: list[str], own: list[Parameter]) -> list[Parameter]:
+def _parameters(names: list[str], own: list[Parameter], lists: Sequence[str]) -> list[Parameter]:
     """Return the parameters from which Invoke makes the task's flags."""
     # Invoke takes an option's kind from its default, and repeats only what is a list.
     defaults: dict[str, Any] = {
-        field.name: [] if field.name in _REPEATABLE else field.default for field in fields(Options)
+        item.name: [] if item.name in _REPEATABLE else item.default for item in fields(Options)
     }
     kind = Parameter.POSITIONAL_OR_KEYWORD
     shared = [Parameter(name, kind, default=defaults[name]) for name in names]
-    own = [item.replace(kind=kind, default=_default(item)) for item in own]
+    # Without a default it is positional: any other would pass for a value.
+    own = [
+        item.replace(kind=kind, default=[] if item.name in lists else item.default) for item in own
+    ]
     return [Parameter("context", kind), *own, *shared]
-
-
-def _default(parameter: Parameter) -> Any:
-    """Return the default of a task's own flag; without one it is a list."""
-    return [] if parameter.default is Parameter.empty else parameter.default
 
 
 def _options(
@@ -186,7 +195,10 @@ def _guarded(work: Callable[[], int | None], given: Mapping[str, Any]) -> int:
     except ProvisionError as error:
         return _failed(str(error), given)
     except KeyboardInterrupt:
-        return _failed("interrupted. What was done is done; run again to go on.", given)
+        code = _failed("interrupted. What was done is done; run again to go on.", given)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # threads may still wait for hosts, and nobody else does
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, and so has the need to tell it
         return FAILED
@@ -196,9 +208,9 @@ def _guarded(work: Callable[[], int | None], given: Mapping[str, Any]) -> int:
 
 def _failed(text: str, given: Mapping[str, Any]) -> int:
     """Say why a task failed, with --debug where; called while the error is being handled."""
-    from provision.secret import redact
+    from provision.report.visible import say_on_stderr
 
     if given["debug"] or {"-d", "--debug"} & set(sys.argv):
-        sys.stderr.write(redact(traceback.format_exc()))
-    sys.stderr.write(redact(f"provision: {text}\n"))
+        say_on_stderr(traceback.format_exc())
+    say_on_stderr(f"provision: {text}\n")
     return FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from provision.cli.command import Options, command
 from provision.errors import UsageError
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from provision.host.steps import Caller
     from provision.rollout import Rollout
 
+CANARY: Final = "Hosts at once: 1, 4 or 25%. Without it one host goes first, then all others."
 
-@command("inventory", "host", "group", "forks", "format")
+
+@command("inventory", "host", "group", "forks", "format", helps={"serial": CANARY})
 def deploy(  # noqa: PLR0913  each is a flag
     options: Options,
     *,
     service: str = "",
     serial: str = "",
-    max_fail: int = 0,
+    max_fail: str = "",
     dry_run: bool = False,
     yes: bool = False,
     show_commands: bool = False,
@@ -43,20 +45,43 @@ def deploy(  # noqa: PLR0913  each is a flag
         )
 
 
-def rollout(serial: str, max_fail: int, hosts: int, caller: Caller) -> Rollout:
-    """Read `--serial`: a number of hosts, or their share; without it a canary goes first."""
+def rollout(
+    serial: str, max_fail: str, hosts: int, caller: Caller | None = None, *, canary: bool = True
+) -> Rollout:
+    """Read `--serial` and `--max-fail`: numbers of hosts, or shares of them.
+
+    Without `--serial` a `canary` goes first, or all go at once. Hosts that could not be planned
+    count as failed where `--max-fail` says how many may be.
+    """
     from provision.rollout import Rollout
 
-    if max_fail < 0:
+    batches: tuple[int, ...] = (1, hosts) if canary else ()
+    if serial:
+        batches = (_at_once(serial, hosts),)
+    may_fail = _may_fail(max_fail or "0", hosts)
+    return Rollout(batches, may_fail, caller, counts_lost=bool(max_fail))
+
+
+def _at_once(text: str, hosts: int) -> int:
+    """Return the size of a batch; a share of it is rounded up."""
+    if not re.fullmatch(r"[1-9]\d{0,5}|[1-9]\d?%|100%", text):
         raise UsageError(
-            "expected a number of hosts", where="--max-fail", remedy="Write 0 or more."
+            f"expected hosts at once, got '{text}'", where="--serial", remedy="Write 1, 4 or 25%."
         )
-    if not serial:
-        return Rollout((1, hosts), max_fail, caller)
-    if not re.fullmatch(r"[1-9]\d{0,5}|[1-9]\d?%|100%", serial):
+    return math.ceil(_hosts(text, hosts))
+
+
+def _may_fail(text: str, hosts: int) -> int:
+    """Return how many hosts may fail; a share is rounded down."""
+    if not re.fullmatch(r"\d{1,6}|\d{1,2}%|100%", text):
         raise UsageError(
-            f"expected hosts at once, got '{serial}'", where="--serial", remedy="Write 1, 4 or 25%."
+            f"expected a number of hosts or their share, got '{text}'",
+            where="--max-fail",
+            remedy="Write 0, 2 or 10%.",
         )
-    number = int(serial.rstrip("%"))
-    size = math.ceil(hosts * number / 100) if serial.endswith("%") else number
-    return Rollout((size,), max_fail, caller)
+    return math.floor(_hosts(text, hosts))
+
+
+def _hosts(text: str, hosts: int) -> float:
+    number = int(text.rstrip("%"))
+    return hosts * number / 100 if text.endswith("%") else number

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.cli.command import FAILED, OK, PENDING, Options, command
+from provision.cli.deploy import rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from provision.facts import Facts
 
 
-@command("inventory", "host", "group", "role", "forks", "format")
-def plan(options: Options, *, show_commands: bool = False, force: bool = False) -> int:
+@command(
+    "inventory",
+    "host",
+    "group",
+    "role",
+    "forks",
+    "format",
+    helps={"out": "File to save the plan to, for inv apply."},
+)
+def plan(
+    options: Options, *, show_commands: bool = False, force: bool = False, out: str = ""
+) -> int:
     """Show what provision would change; changes nothing."""
+    from provision.cli.apply import save, sources
     from provision.cli.run import Run
 
     with Run(options) as run:
         run.force = force
+        made_from = sources(run, Path(out)) if out else None
         run.plan()
         run.print_plan(show_commands=show_commands)
+        if made_from:
+            save(Path(out), run, made_from)
         return run.plan_code()
 
 
 @command("inventory", "host", "group", "role", "forks", "format")
-def provision(
+def provision(  # noqa: PLR0913  each is a flag
     options: Options,
     *,
+    serial: str = "",
+    max_fail: str = "",
     dry_run: bool = False,
     yes: bool = False,
     show_commands: bool = False,
@@ -39,8 +56,9 @@ def provision(
 
     with Run(options) as run:
         run.force = force
+        batches = rollout(serial, max_fail, len(run.hosts), canary=False)
         return run.plan_and_apply(
-            dry_run=dry_run or options.dry, yes=yes, show_commands=show_commands
+            dry_run=dry_run or options.dry, yes=yes, show_commands=show_commands, rollout=batches
         )
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from invoke.collection import Collection
 
 from provision.cli.command import OK, Options, command
 
 
-@command(changes=True)
+@command(
+    changes=True,
+    lists=("profile",),
+    helps={
+        "profile": "Make the hosts so, in order: sudo-password,fish (inv lab.profiles); repeatable."
+    },
+)
 def up(  # noqa: PLR0913  what a lab can be told
     options: Options,
     *,
@@ -18,15 +25,30 @@ def up(  # noqa: PLR0913  what a lab can be told
     name: str = "lab",
     serving: bool = False,
     registry: bool = False,
+    profile: Sequence[str],
 ) -> int:
     """Bring up a lab of throw-away hosts and write its inventory."""
     del options
     from provision import lab
 
-    found = lab.up(hosts, distro, name, serving=serving, registry=registry)
+    names = [name for listed in profile for name in listed.split(",")]
+    found = lab.up(hosts, distro, name, serving=serving, registry=registry, profiles=names)
     for host in found.hosts:
         _say(f"{host.name}  {host.address}  up")
     _say(f"inventory: {found.inventory}")
+    return OK
+
+
+@command()
+def profiles(options: Options) -> int:
+    """List the profiles that make lab hosts as untidy as real ones are."""
+    del options
+    from provision import lab
+
+    found = lab.all_profiles()
+    width = max(map(len, found))
+    for name, profile in found.items():
+        _say(f"{name:{width}}  {profile.about}")
     return OK
 
 
@@ -71,5 +93,5 @@ def _say(line: str) -> None:
 
 
 collection = Collection("lab")
-for _task in (up, status, down, clean):
+for _task in (up, profiles, status, down, clean):
     collection.add_task(_task)

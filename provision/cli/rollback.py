@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.cli.command import Options, command
+from provision.cli.deploy import CANARY, rollout
 
 if TYPE_CHECKING:
     from provision.cli.run import Run
@@ -13,19 +14,18 @@ if TYPE_CHECKING:
     from provision.serving.history import History, WayBack
 
 
-@command("inventory", "host", "group", "forks", "format")
+@command("inventory", "host", "group", "forks", "format", helps={"serial": CANARY})
 def rollback(  # noqa: PLR0913  each is a flag
     options: Options,
     *,
     service: str = "",
     serial: str = "",
-    max_fail: int = 0,
+    max_fail: str = "",
     dry_run: bool = False,
     yes: bool = False,
     show_commands: bool = False,
 ) -> int:
     """Bring services back to the release before and call them; where that fails they stay."""
-    from provision.cli.deploy import rollout
     from provision.cli.run import Run
     from provision.cli.services import named, with_services
     from provision.serving.calls import ServiceCaller

@@ -15,7 +15,7 @@ from provision.cli.selection import selected
 from provision.errors import UsageError
 from provision.fleet import Visit
 from provision.host.steps import Amount
-from provision.inventory.schema import Host
+from provision.inventory.schema import Host, Inventory
 from provision.report.console import consoles
 from provision.report.machine import outcome_document, plan_document, write_json
 from provision.report.models import print_audit
@@ -23,6 +23,7 @@ from provision.report.outcome import print_outcomes
 from provision.report.plan import print_plan
 from provision.report.progress import Progress, progress
 from provision.report.validation import print_validation, validation_document
+from provision.report.visible import say_on_stderr
 from provision.rollout import AT_ONCE, Rollout
 from provision.serving.calls import ServiceCaller
 from provision.serving.models import SNAPSHOT, downloads, refuse_unlocked
@@ -31,11 +32,11 @@ from provision.serving.models import SNAPSHOT, downloads, refuse_unlocked
 class Run:
     """The selected hosts and their connections, closed at the end of the block."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, inventory: Inventory | None = None) -> None:
         """Load the inventory and select; raise `ProvisionError` for whatever does not exist."""
         self.options = options
         self.stdout, self.stderr = consoles()
-        self.hosts = selected(options)
+        self.hosts = selected(options, inventory)
         self.roles = frozenset(options.role)
         self.forks = options.forks or fleet.FORKS
         self.force = False
@@ -55,7 +56,7 @@ class Run:
     ) -> None:
         for visit in self.visits:
             if self.options.debug:
-                sys.stderr.write(visit.trace)
+                say_on_stderr(visit.trace)
             visit.close()
 
     @property
@@ -91,7 +92,6 @@ class Run:
             if json:
                 self.print_plan(show_commands=show_commands)
             return self.plan_code()
-        self._download_what_is_pushed()
         return self.apply(rollout)
 
     def audit(self) -> int:
@@ -123,11 +123,14 @@ class Run:
 
     def apply(self, rollout: Rollout = AT_ONCE) -> int:
         """Apply what was planned, report it, and return the exit code."""
+        self._download_what_is_pushed()
+        rollout = rollout.having_lost(visit.host.name for visit in self.visits if visit.error)
         with self.progress("provision", len(self.due)) as watch:
-            outcomes = fleet.apply(self.visits, self.roles, self.forks, watch, rollout)
+            what = f"inv {self.options.task}"
+            outcomes = fleet.apply(self.visits, self.roles, self.forks, watch, rollout, what=what)
         if self.options.debug:
-            sys.stderr.write("".join(outcome.trace for outcome in outcomes))
-        answers = self.caller.findings if self.caller else []
+            say_on_stderr("".join(outcome.trace for outcome in outcomes))
+        answers = self.caller.answers if self.caller else []
         if self.options.format == "json":
             validation = {"validation": validation_document(answers)} if self.caller else {}
             write_json(outcome_document(self.visits, outcomes) | validation)

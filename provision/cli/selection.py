@@ -11,6 +11,7 @@ from provision.errors import UsageError, nearest
 from provision.inventory.load import find, load
 from provision.inventory.schema import Host, Inventory
 from provision.inventory.select import select
+from provision.secret import Secret
 from provision.state.role import Role, load_roles
 
 
@@ -24,9 +25,11 @@ def path_of(options: Options) -> Path:
     return find(options.inventory or None, os.environ, options.configured, Project.folder)
 
 
-def selected(options: Options) -> list[Host]:
+def selected(options: Options, inventory: Inventory | None = None) -> list[Host]:
     """Return the hosts that are asked for; raise `UsageError` for names that do not exist."""
-    chosen = select(loaded(options), options.host, options.group)
+    chosen = select(inventory or loaded(options), options.host, options.group)
+    if options.ask_sudo_password:
+        chosen = _with_password(chosen)
     if not options.role:
         return chosen
     known = {role for host in chosen for role in host.roles}
@@ -50,3 +53,12 @@ def selected(options: Options) -> list[Host]:
                 remedy=nearest(role, known),
             )
     return [host for host in chosen if set(host.roles) & set(options.role)]
+
+
+def _with_password(hosts: list[Host]) -> list[Host]:
+    """Ask for sudo's password, once, and give it to all hosts."""
+    password = Secret.asked(f"Password for sudo on {len(hosts)} hosts: ")
+    return [
+        host.model_copy(update={"ssh": host.ssh.model_copy(update={"sudo_password": password})})
+        for host in hosts
+    ]

@@ -33,6 +33,7 @@ provision_main </dev/null
 _UNPRINTABLE: Final = re.compile(
     r"[^\n\t\x20-\x7e\u00a0-\u2027\u202f-\u2065\u2070-\ud7ff\ue000-\U0010ffff]"
 )
+_NUMBER: Final = re.compile(r"[0-9]{100}")  # no float holds it, and no host has as much of anything
 
 
 class Answer(NamedTuple):
@@ -70,9 +71,11 @@ def split(output: str, nonce: str, names: Iterable[str], timeout: int) -> Answer
     for end in re.finditer(rf"\n{re.escape(nonce)} (\w+) (\d{{1,3}})\n", output):
         name, status = end[1], int(end[2])
         if name in unknown:
-            if status == 0:
+            if status == 0 and not (absurd := _absurd(output, start, end.start())):
                 texts[name] = clean(output[start : end.start()]).strip()
                 del unknown[name]
+            elif status == 0:
+                unknown[name] = absurd
             else:
                 unknown[name] = _why(status, timeout)
         start = end.end()
@@ -82,6 +85,13 @@ def split(output: str, nonce: str, names: Iterable[str], timeout: int) -> Answer
 def clean(text: str) -> str:
     """Return a text without the characters that a terminal would obey."""
     return _UNPRINTABLE.sub("", text)
+
+
+def _absurd(output: str, start: int, end: int) -> str:
+    """Say why a section's answer is none that our own script lets through."""
+    if end - start > _MOST_BYTES:
+        return _why(_TOO_LONG, 0)
+    return "its answer has a number without end" if _NUMBER.search(output, start, end) else ""
 
 
 def _why(status: int, timeout: int) -> str:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from provision.facts.families import Packages, enterprise_linux, packages_of
+
 
 class _Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,21 @@ class OS(_Fact):
             if name in {"debian", "ubuntu"}:
                 return name
         return self.id
+
+    @property
+    def basearch(self) -> str:
+        """Return dnf's word for the architecture: x86_64, aarch64."""
+        return {"amd64": "x86_64", "arm64": "aarch64"}.get(self.architecture, self.architecture)
+
+    @property
+    def packages(self) -> Packages:
+        """Return the package system that the host's distribution is made with."""
+        return packages_of({self.id, *self.like})
+
+    @property
+    def enterprise_linux(self) -> int | None:
+        """Return the major version of Enterprise Linux whose packages fit; None = of none."""
+        return enterprise_linux({self.id, *self.like}, self.version)
 
 
 class Disk(_Fact):
@@ -77,7 +94,7 @@ class Docker(_Fact):
     cgroup_driver: str = ""
     running_containers: int = 0
     package: str = ""
-    """Debian package that it came from: `docker-ce`, `docker.io`; empty when neither."""
+    """Package that it came from: `docker-ce`, `docker.io`, `moby-engine` …; empty when none."""
 
     @property
     def major(self) -> int:
@@ -117,7 +134,7 @@ class Facts(_Fact):
     """None: no engine answers."""
     engines: tuple[str, ...] = ()
     """What else runs containers or stands in for Docker, as installed: `docker.io`, `kubelet`,
-    `k3s`, `podman-docker`, `containerd`, `docker (snap)`."""
+    `k3s`, `rke2`, `podman-docker`, `containerd`, `runc`, `moby-engine`, `docker (snap)`."""
     pythons: Mapping[str, str] = {}
     """Python interpreters by name, each with its version: `{"python3": "3.12"}`."""
     toolkit: str | None = None

@@ -39,11 +39,16 @@ SECTIONS: Final[Mapping[str, str]] = {
     "'engine|{{.ServerVersion}}|{{.DockerRootDir}}|{{.CgroupDriver}}|{{.ContainersRunning}}"
     "{{range $name, $runtime := .Runtimes}}|{{$name}}{{end}}'; "
     "command -v dpkg-query >/dev/null && dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n'"
-    " docker-ce docker.io",
+    " docker-ce docker.io; "
+    "command -v rpm >/dev/null && rpm -q --qf 'ii %{NAME}\\n' docker-ce moby-engine docker-engine"
+    " docker",
     "engines": "command -v dpkg-query >/dev/null && dpkg-query -W"
     " -f='${db:Status-Abbrev} ${Package}\\n' docker.io podman-docker containerd kubelet; "
-    "[ -e /snap/bin/docker ] && echo 'ii docker (snap)'; "
-    "for name in k3s kubelet; do command -v $name >/dev/null && echo ii $name; done",
+    "command -v rpm >/dev/null && rpm -q --qf 'ii %{NAME}\\n' docker moby-engine docker-engine"
+    " podman-docker containerd runc docker-runc kubelet; "
+    "for path in /snap/bin /var/lib/snapd/snap/bin; do"
+    " [ -e $path/docker ] && echo 'ii docker (snap)'; done; "
+    "for name in k3s rke2 kubelet; do command -v $name >/dev/null && echo ii $name; done",
     "python": "for name in python3 python3.10 python3.11 python3.12 python3.13 python3.14; "
     'do command -v $name >/dev/null && echo "$name $($name --version)"; done',
     "toolkit": "command -v nvidia-ctk >/dev/null && nvidia-ctk --version",
@@ -66,7 +71,7 @@ def parse_facts(output: str, nonce: str) -> Facts:
         if name in texts:
             try:
                 values |= parse(texts[name])
-            except (ValueError, IndexError, KeyError):
+            except (ValueError, LookupError, TypeError):
                 unknown.append(name)
     if "os" not in values:
         raise FactsError(

@@ -10,9 +10,16 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from provision.errors import ApplyError, ConnectError, ProvisionError, of_host, unexpected
+from provision.errors import (
+    ApplyError,
+    ConnectError,
+    ProvisionError,
+    of_host,
+    unexpected,
+)
 from provision.facts import Facts
 from provision.host.connection import Connection
+from provision.host.lock import Lease, Locks
 from provision.host.look import Look, look, probe, without_note
 from provision.host.steps import Caller, Carrier, Runner, Say, StepError
 from provision.secret import redact
@@ -44,7 +51,8 @@ class Outcome(BaseModel):
     error: str = ""
     """Why the host stopped; empty when it did not."""
     begun: bool = True
-    """False: nothing was touched, for others had failed before the host's turn."""
+    """False: nothing was touched, for others had failed before the host's turn, or somebody else
+    has the host."""
     seconds: float = 0
     trace: str = Field(default="", exclude=True, repr=False)
     """The traceback behind `error`."""
@@ -56,8 +64,12 @@ class Orders(NamedTuple):
     roles: Mapping[str, Role]
     facts: Facts
     shown: HostPlan
+    locks: Locks
+    """Who takes the host's lock."""
+    seen_at: float
+    """When the facts were read, by the monotonic clock."""
     stopped: Callable[[], bool] = lambda: False
-    """Asked before each role, and during detached steps: whether the operator wants to leave."""
+    """Asked before each role, and when a step fails: whether the operator wants to leave."""
     carrier: Carrier | None = None
     """Who brings bulk data and shares it between the hosts of the run."""
     caller: Caller | None = None
@@ -70,18 +82,25 @@ def apply_plan(connection: Connection, orders: Orders, say: Say) -> Outcome:
     started = time.monotonic()
     error = trace = ""
     try:
-        run.all(orders.facts)
+        run.locked(orders)
     except ProvisionError as failure:
         error, trace = str(failure), traceback.format_exc()
     except Exception as failure:  # noqa: BLE001  one host's surprise must not stop the others
         error, trace = unexpected(failure), traceback.format_exc()
-    finally:
-        if orders.carrier:
-            orders.carrier.gave_up(connection.host)
     if error:
         error = redact(of_host(orders.shown.host, f"{error}{run.still_to_do}"))
     outcome = run.outcome(error, time.monotonic() - started)
+    if run.lease:
+        orders.locks.end(run.lease, _summary(outcome))
+    if orders.carrier:
+        orders.carrier.gave_up(connection.host)
     return outcome.model_copy(update={"trace": redact(trace)})
+
+
+def _summary(outcome: Outcome) -> Mapping[str, object]:
+    """Return what the journal keeps of an outcome."""
+    changed = [row.id for row in outcome.rows if row.outcome == "changed"]
+    return {"changed": changed, "handlers": outcome.handlers, "error": outcome.error}
 
 
 class _Run:
@@ -90,6 +109,7 @@ class _Run:
     def __init__(self, connection: Connection, orders: Orders, say: Say) -> None:
         self.connection = connection
         self.runner = Runner(connection, say, orders.stopped, orders.carrier, orders.caller)
+        self.lease: Lease | None = None
         self.roles = orders.roles
         self.shown = orders.shown
         self.stopped = orders.stopped
@@ -99,6 +119,13 @@ class _Run:
         self.pending: dict[str, Notice] = {}
         self.resources: dict[str, Resource] = {}
         self.ran: list[str] = []
+
+    def locked(self, orders: Orders) -> None:
+        """Take the lock and walk through the roles; facts that somebody else made old are read anew."""
+        self.lease = orders.locks.take(self.connection, self.say)
+        self.runner = self.runner._replace(lease=self.lease)
+        fresh = self.lease.age > time.monotonic() - orders.seen_at
+        self.all(orders.facts if fresh else None)
 
     def all(self, facts: Facts | None) -> None:
         """Walk through the roles; the ground may have moved since the plan, or by an earlier role."""
@@ -132,6 +159,7 @@ class _Run:
             rows=tuple(row for row in rows if error or row.outcome == "changed"),
             handlers=tuple(self.ran),
             error=error,
+            begun=self.lease is not None,
             seconds=round(seconds, 2),
         )
 

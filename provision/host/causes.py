@@ -15,6 +15,9 @@ _NETWORK: Final = "Check the host's network and proxies.apt, or set another mirr
 # apt's complaints begin with E:, W: or Err
 _APT: Final = re.compile(r"^(?:E:|W:|Err:?\d*) ?", re.MULTILINE)
 
+_READ: Final = 256 << 10  # characters: what went wrong stands near the end
+_WIDEST: Final = 2000  # characters of a line that are read
+
 _CAUSES: Final = (
     Known(
         r"No space left on device|not have enough free space|You don't have enough free space",
@@ -22,7 +25,7 @@ _CAUSES: Final = (
         "Free space (df -h /var) and run again.",
     ),
     Known(
-        r"Could not get lock (?P<file>\S+?)\.? It is held by process (?P<pid>\d+) \((?P<who>[^)]*)\)",
+        r"Could not get lock (?P<file>\S+?)\.? It is held by process (?P<pid>\d+) \((?P<who>[^)\n]{0,200})\)",
         "another program holds {file}: {who} (process {pid})",
         _WAIT,
     ),
@@ -142,10 +145,10 @@ _ALL: Final = (*CONTAINER_CAUSES, *ENGINE_CAUSES, *_CAUSES, *HUB_CAUSES)
 
 
 def cause_of(output: str) -> Cause | None:
-    """Return the first known cause that `output` shows, or None."""
+    """Return the first known cause that the end of `output` shows, or None."""
+    read = "\n".join(line[:_WIDEST] for line in output[-_READ:].split("\n"))
     for known in _ALL:
-        match = re.search(known.pattern, output, re.IGNORECASE | re.MULTILINE)
-        if match and (known.of is None or known.of.search(output)):
-            words = {key: value or "" for key, value in match.groupdict().items()}
+        words = known.words(read)
+        if words is not None:
             return Cause(known.what.format(**words), known.remedy.format(**words))
     return None

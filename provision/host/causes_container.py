@@ -7,7 +7,7 @@ from typing import Final
 from provision.host.cause import Known
 
 _ENDPOINT: Final = r"on endpoint (?P<name>\S+) \([0-9a-f]+\): "
-_ADDRESS: Final = r"(?P<at>(?:\d+(?:\.\d+){3}|\[[0-9a-f:]*\]):\d+)"
+_ADDRESS: Final = r"(?P<at>(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]{1,40}\]):\d{1,5})"
 _PORT: Final = "services.wanted.{name}.port"
 _TOOLKIT: Final = (
     "Provision the NVIDIA Container Toolkit, which restarts Docker: inv provision. A Docker from "

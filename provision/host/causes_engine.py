@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from provision.host.cause import Known
 
-_ENDED: Final = r"^provision: service (?P<name>\S+) (?P<end>.+); its log stays in (?P<log>\S+)$"
+_END: Final = r"^provision: service (?P<name>\S+) (?P<end>.+); its log stays in (?P<log>\S+)$"
+_ENDED: Final = re.compile(_END, re.IGNORECASE | re.MULTILINE)
 """The line of ours behind the log of a service that did not come up."""
 
 
 def _of_service(pattern: str, what: str, remedy: str) -> Known:
     """Return what is recognised in the log of a service, which the texts call `{name}`."""
     setting = remedy.replace("SERVICE", "services.wanted.{name}")
-    return Known(rf"(?:{pattern})[\s\S]*?{_ENDED}", f"{{name}}: {what}", setting)
+    return Known(pattern, f"{{name}}: {what}", setting, then=_ENDED)
 
 
 _MODEL: Final = (
@@ -239,13 +241,13 @@ _ENDS: Final = (
     ),
     _of_service(
         # The first error is the root; what comes of it, or only repeats it, stands below.
-        r"^(?:\([^)\n]*\) )?(?:ERROR [\d-]+ [\d:]+ \[?[^\]\n]*\] )?\s*(?P<error>"
+        r"^(?:\([^)\n]*\) )?(?:ERROR [\d-]+ [\d:]+ \[?[^\]\n]*\] )?[^\S\n]*(?P<error>"
         r"(?-i:[\w.]*(?:Error|Exception)): (?!Engine core init|\d+ validation error)\S.{0,200}"
         r"|(?-i:Value error), .{0,200})",
         "it {end}: {error}",
         "Read {log} on the host.",
     ),
-    Known(_ENDED, "{name}: it {end}", "Read {log} on the host."),
+    Known(_END, "{name}: it {end}", "Read {log} on the host."),
 )
 
 ENGINE_CAUSES: Final = (*_ARGUMENTS, *_HARDWARE, *_MEMORY, *_CONTENT, *_ENDS)

@@ -43,7 +43,7 @@ HUB_CAUSES: Final = (
         "See journalctl -u {unit} there; run again: it goes on where it stopped.",
     ),
     Known(
-        r"provision: (?P<detail>.+ names .+), which is not among the files",
+        r"^provision: (?P<detail>.{1,300} names .{1,300}), which is not among the files",
         "the model lacks a part of its weights: {detail}",
         "Take it back from exclude, or: inv models --upgrade",
     ),

@@ -5,38 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import paramiko
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from provision.errors import ConnectError
+from provision.host.channel import CHANNEL_TIMEOUT, Dialogue, Result, read, send
 from provision.host.client import chain, client, known_hosts_files
 from provision.host.known_hosts import UnknownKeyError
-from provision.host.login import explain, explain_sudo, place_of
+from provision.host.login import explain, place_of
+from provision.host.sudo import Sudo, explain_sudo
 from provision.inventory.schema import Host
 
-_CHANNEL_TIMEOUT: Final = 30  # seconds
 _KEEPALIVE: Final = 15  # seconds
-_MOST_BYTES: Final = 64 << 20  # an answer larger than this is no answer
-_CHUNK: Final = 1 << 16  # bytes
-_GLANCE: Final = 0.5  # seconds between looks at stderr while stdout is silent
 _HANDSHAKES: Final = threading.BoundedSemaphore(16)
 """Logins under way at once: they cost the controller's CPU, and a bastion refuses more."""
 
 set_on_retry_hooks([])  # a login that succeeds at the second try is no news
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
-
-
-class Result(NamedTuple):
-    """What a script left: exit status and text, undecodable bytes kept as surrogates."""
-
-    status: int
-    stdout: str
-    stderr: str
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Connection:
@@ -46,6 +37,8 @@ class Connection:
         """Prepare the connection; nothing is sent before `open`."""
         self.host = host
         self._fabric: Any = None
+        self._dropped = False
+        self._sudo = Sudo(host.ssh.sudo_password)
 
     def __enter__(self) -> Self:
         self.open()
@@ -77,8 +70,18 @@ class Connection:
             each.close()
         self._fabric = None
 
+    def drop(self) -> None:
+        """Close the connection for good, whoever works on it: they get a `ConnectError`."""
+        self._dropped = True
+        self.close()
+
     def run(
-        self, script: str, *, timeout: float, on_line: Callable[[str], None] | None = None
+        self,
+        script: str,
+        *,
+        timeout: float,
+        on_line: Callable[[str], None] | None = None,
+        environment: Mapping[str, str] = _NOTHING,
     ) -> Result:
         """Run `script` with root's sh on the host; raise `ConnectError` when it cannot be run.
 
@@ -87,16 +90,29 @@ class Connection:
         self.transport()
         user = self._fabric.user
         with self._explained(self._fabric):
-            command = "sh -s" if user == "root" else "env LC_ALL=C sudo -n sh -s"
-            with self._started(command) as channel:
-                _send(channel, script)
-                result = _read(channel, time.monotonic() + timeout, on_line)
+            channel, said = self._root(environment)
+            with channel:
+                send(channel, script)
+                result = read(channel, time.monotonic() + timeout, on_line)
         if user != "root":
-            explain_sudo(self.where, user, result.status, result.stderr)
+            refused = said + result.stderr
+            if self._sudo.wants_tty(result.status, refused):
+                return self.run(script, timeout=timeout, on_line=on_line, environment=environment)
+            explain_sudo(self.where, user, result.status, refused)
         return result
+
+    def dialogue(self, script: str, environment: Mapping[str, str] = _NOTHING) -> Dialogue:
+        """Start `script` with root's sh and return what talks to it, beside other scripts."""
+        self.transport()
+        with self._explained(self._fabric):
+            talk = Dialogue(self._root(environment)[0])
+            talk.say(script)
+            return talk
 
     def transport(self) -> paramiko.Transport:
         """Return what channels are opened on; log in again where it was lost while nobody looked."""
+        if self._dropped:
+            raise ConnectError("left by the operator", where=self.where, remedy="Run again.")
         if self._fabric is None or not self._fabric.is_connected:
             self.open()
         transport: paramiko.Transport = self._fabric.transport
@@ -114,14 +130,24 @@ class Connection:
                 each.open()
                 each.transport.set_keepalive(_KEEPALIVE)
 
+    def _root(self, environment: Mapping[str, str]) -> tuple[paramiko.Channel, str]:
+        """Start a shell of root's that waits for a script; return it and what sudo said before."""
+        user = self._fabric.user
+        channel = self._started(self._sudo.command(user, environment))
+        try:
+            return channel, self._sudo.enter(channel, user, self.where)
+        except BaseException:
+            channel.close()
+            raise
+
     def _started(self, command: str) -> paramiko.Channel:
         """Start a command; a host that accepts and then says nothing is cut off."""
         transport: paramiko.Transport = self._fabric.transport
-        cut = threading.Timer(_CHANNEL_TIMEOUT, transport.close)  # paramiko would wait for ever
+        cut = threading.Timer(CHANNEL_TIMEOUT, transport.close)  # paramiko would wait for ever
         cut.daemon = True
         cut.start()
         try:
-            channel = transport.open_session(timeout=_CHANNEL_TIMEOUT)
+            channel = transport.open_session(timeout=CHANNEL_TIMEOUT)
             channel.exec_command(command)
         finally:
             cut.cancel()
@@ -139,62 +165,6 @@ class Connection:
             if tried_again and _is_busy(error):
                 raise
             raise explain(error, self.host, connection, self._fabric) from error
-
-
-def _send(channel: paramiko.Channel, script: str) -> None:
-    channel.settimeout(_CHANNEL_TIMEOUT)
-    try:
-        channel.sendall(script.encode("utf-8", "surrogateescape"))
-        channel.shutdown_write()
-    except OSError:
-        return  # the other side ended early: what it said about that is worth more
-
-
-def _read(
-    channel: paramiko.Channel, deadline: float, on_line: Callable[[str], None] | None
-) -> Result:
-    """Read both streams as they come: one that is left alone would block the other."""
-    stdout, stderr, rest = bytearray(), bytearray(), b""
-    for chunk, is_error in _chunks(channel, deadline):
-        (stderr if is_error else stdout).extend(chunk)
-        if len(stdout) + len(stderr) > _MOST_BYTES:
-            raise paramiko.SSHException(f"more than {_MOST_BYTES >> 20} MiB of output")
-        if on_line and not is_error:
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                on_line(line.decode("utf-8", "replace"))
-    return Result(channel.recv_exit_status(), _text(stdout), _text(stderr))
-
-
-def _chunks(channel: paramiko.Channel, deadline: float) -> Iterator[tuple[bytes, bool]]:
-    """Yield what arrives, with whether it is of stderr, until both streams have ended."""
-    channel.settimeout(_GLANCE)
-    while True:
-        while channel.recv_stderr_ready():
-            yield channel.recv_stderr(_CHUNK), True
-        if time.monotonic() > deadline:
-            raise TimeoutError("the command did not end in time")
-        try:
-            chunk = channel.recv(_CHUNK)
-        except TimeoutError:
-            continue
-        if not chunk:
-            break
-        yield chunk, False
-    while True:
-        try:
-            chunk = channel.recv_stderr(_CHUNK)
-        except TimeoutError:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the command did not end in time") from None
-            continue
-        if not chunk:
-            return
-        yield chunk, True
-
-
-def _text(data: bytearray) -> str:
-    return data.decode("utf-8", "surrogateescape")
 
 
 def _is_busy(error: Exception) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from typing import Any, Final
 
@@ -13,11 +12,7 @@ from provision.errors import ConnectError
 from provision.host.known_hosts import fingerprint
 from provision.inventory.schema import Host
 
-_NOT_FOUND: Final = 127
 _SSH_PORT: Final = 22
-_NO_SUDO: Final = re.compile(
-    r"password is required|terminal is required|may not run sudo|not in the sudoers|not allowed"
-)
 
 
 def place_of(host: Host, connection: Any) -> str:
@@ -48,26 +43,6 @@ def explain(error: Exception, host: Host, connection: Any, target: Any = None) -
     if gateway:
         what += f" (through the gateway {gateway})"
     return ConnectError(what, where=place, remedy=remedy)
-
-
-def explain_sudo(place: str, user: str, status: int, stderr: str) -> None:
-    """Raise `ConnectError` when sudo, not the script, ended with `status`."""
-    ours = status == _NOT_FOUND or "sudo:" in stderr or _NO_SUDO.search(stderr)
-    if status == 0 or not ours:
-        return
-    if _NO_SUDO.search(stderr):
-        raise ConnectError(
-            f"sudo wants a password, or {user} may not use it",
-            where=place,
-            remedy=f"Allow it: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}, "
-            "or set ssh.user to root.",
-        )
-    detail = (stderr.strip().splitlines() or [f"exit status {status}"])[0]
-    raise ConnectError(
-        f"no root shell through sudo: {detail}",
-        where=place,
-        remedy="Install sudo and allow it without a password, or set ssh.user to root.",
-    )
 
 
 def _changed_key(

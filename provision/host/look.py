@@ -15,7 +15,8 @@ from provision.facts import (
     parse_health,
     sweep_script,
 )
-from provision.host.connection import Connection, Result
+from provision.host.channel import Result
+from provision.host.connection import Connection
 from provision.state.plan import Ground, HostPlan, RolePlan, Step, plan_host, plan_role
 from provision.state.probe import parse_states, probe_script
 from provision.state.resource import DUE, Bulk, Resource, State, diff

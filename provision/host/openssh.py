@@ -17,7 +17,8 @@ from typing import IO, Any, Final, NamedTuple
 
 from provision.errors import ConnectError
 from provision.host.client import chain, client
-from provision.host.login import explain, explain_sudo, place_of
+from provision.host.login import explain, place_of
+from provision.host.sudo import explain_sudo
 from provision.inventory.schema import Host
 
 CIPHERS: Final = ",".join(

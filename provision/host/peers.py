@@ -16,7 +16,8 @@ from typing import Final, NamedTuple, Self
 
 from provision.errors import ApplyError, ConnectError, ProvisionError
 from provision.host.bulk import Listener, failed, heed, last_line
-from provision.host.connection import Connection, Result
+from provision.host.channel import Result
+from provision.host.connection import Connection
 from provision.host.peer_scripts import (
     LIFE,
     NO_SSH,

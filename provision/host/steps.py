@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal, NamedTuple, Protocol
 
 from provision.errors import ApplyError
 from provision.host.bulk import Listener
 from provision.host.causes import cause_of
 from provision.host.connection import Connection
+from provision.host.lock import Lease, refusal
 from provision.inventory.schema import Host
 from provision.state.plan import Step
 from provision.state.resource import Bulk, Calls, Command, Transfer
-from provision.state.shell import framed, literal, nonce
+from provision.state.shell import framed, literal, nonce, quote
 
 
 class StepError(ApplyError):
@@ -78,6 +80,8 @@ class Runner(NamedTuple):
     """Asked while a detached step runs: whether the operator has left."""
     carrier: Carrier | None = None
     caller: Caller | None = None
+    lease: Lease | None = None
+    """The host's lock, which each step that changes something needs and is written under."""
 
     def run(self, steps: Sequence[Step]) -> None:
         """Run commands in order until one fails; raise `StepError` for that one."""
@@ -88,7 +92,7 @@ class Runner(NamedTuple):
             try:
                 self._part(done, part)
             except StepError as error:
-                if part[0].command.rescue and not error.left:
+                if part[0].command.rescue and not error.left and not self.stopped():
                     raise self._rescued(error, part[0], risky) from error
                 raise
             done += part
@@ -96,7 +100,8 @@ class Runner(NamedTuple):
     def _part(self, done: Sequence[Step], part: list[Step]) -> None:
         command = part[-1].command
         if command.calls:
-            self._call(done, part[0])
+            with self._noted(part[0]):
+                self._call(done, part[0])
         elif command.transfer is None or not self._carry(done, part[0]):
             self._exec(done, part)
         if command.offers and self.carrier:
@@ -142,11 +147,21 @@ class Runner(NamedTuple):
         say(title, "")
         listener = Listener(say, tell, self.stopped)
         try:
-            return self.carrier.carry(self.connection, transfer, listener)
+            with self._noted(step):
+                return self.carrier.carry(self.connection, transfer, listener)
         except ApplyError as error:
             raise StepError(
                 error.what, where=error.where, remedy=error.remedy, steps=[*before, step]
             ) from error
+
+    @contextmanager
+    def _noted(self, step: Step) -> Iterator[None]:
+        """Write into the journal that a step begins which runs no script, and that it was done."""
+        if self.lease:
+            self.lease.note(_event(step, "step"))
+        yield
+        if self.lease:
+            self.lease.note(_event(step, "done"))
 
     def _exec(self, before: Sequence[Step], steps: Sequence[Step]) -> None:
         """Run commands in one exec."""
@@ -161,12 +176,16 @@ class Runner(NamedTuple):
             elif line.strip() and word not in line:
                 command = steps[current[0]].command
                 self.say(command.title, _amount(line) or line.strip())
-                if command.detached and self.stopped():
-                    raise _left([*before, *steps[: current[0] + 1]])
 
         timeout = sum(step.command.timeout for step in steps)
-        script = _steps_script(steps, word)
-        result = self.connection.run(script, timeout=timeout, on_line=on_line)
+        script = _steps_script(steps, word, self.lease)
+        environment = self.lease.environment if self.lease else {}
+        result = self.connection.run(
+            script, timeout=timeout, on_line=on_line, environment=environment
+        )
+        lost = re.search(rf"^{word} lost (.*)$", result.stdout, re.MULTILINE)
+        if lost:
+            raise refusal(self.connection.host.name, "lost", lost[1])
         outputs = {
             int(end[2]): (int(end[3]), end[1])
             for end in re.finditer(
@@ -175,6 +194,8 @@ class Runner(NamedTuple):
         }
         for index in range(len(steps)):
             status, output = outputs.get(index, (None, ""))
+            if status != 0 and self.stopped():
+                raise _stopped([*before, *steps[: index + 1]])
             if status != 0:
                 raise _failed_step([*before, *steps[: index + 1]], status, output)
 
@@ -195,12 +216,12 @@ def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
     yield from filter(None, [part])
 
 
-def _left(steps: Sequence[Step]) -> StepError:
+def _stopped(steps: Sequence[Step]) -> StepError:
     """Return the error of a step, the last of `steps`, that the operator did not wait for."""
     error = StepError(
-        "stopped by the operator; it goes on by itself on the host",
+        "stopped by the operator",
         where=steps[-1].command.title,
-        remedy="Run again to watch it to its end.",
+        remedy="Run again: what was begun is looked at anew and brought to its end.",
         steps=steps,
     )
     error.left = True
@@ -227,15 +248,31 @@ def _amount(line: str) -> Amount | None:
     return Amount(int(found[2]), int(found[3]), "bytes" if found[1] == "bytes" else "files")
 
 
-def _steps_script(steps: Sequence[Step], word: str) -> str:
+def _steps_script(steps: Sequence[Step], word: str, lease: Lease | None) -> str:
     parts = [
         f"printf '%s\\n' '{word} begin {index}'\n"
+        f"{_written(lease, step, 'step')}"
         f"(\nset -e\n{_variables(step.command)}{step.command.script}\n) 2>&1\n"
-        f"provision_status=$?\nprintf '\\n%s %d\\n' '{word} end {index}' $provision_status\n"
+        f"provision_status=$?\n"
+        f"{_written(lease, step, 'done')}"
+        f"printf '\\n%s %d\\n' '{word} end {index}' $provision_status\n"
         "[ $provision_status -eq 0 ] || return 0"
         for index, step in enumerate(steps)
     ]
-    return framed("\n".join(parts))
+    return framed("\n".join([lease.fence(word) if lease else "", *parts]))
+
+
+def _written(lease: Lease | None, step: Step, event: Literal["step", "done"]) -> str:
+    """Return sh that writes into the journal that a step begins, or how it ended."""
+    if lease is None:
+        return ""
+    line = quote(lease.entry(_event(step, event)))
+    status = "" if event == "step" else ',\\"status\\":$provision_status'
+    return f'journal {line}"{status}"\n'
+
+
+def _event(step: Step, event: Literal["step", "done"]) -> Mapping[str, object]:
+    return {"event": event, "title": step.command.title, "ids": step.ids}
 
 
 def _variables(command: Command) -> str:

@@ -22,6 +22,12 @@ _SURPRISE: Final = re.compile(
     r"[-+]?(0[0-7_]*[0-7][0-7_]*|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"
 )
 
+# no argument of a program holds NUL, and half a surrogate pair is no character
+_UNSENDABLE: Final = re.compile("[\0\ud800-\udfff]")
+
+# plans, argv and configuration files of hosts, such as apt's and Docker's, have URLs as they are
+_PASSWORD: Final = re.compile(r"://[^/@\s]*:[^/@\s]+@|https?://[^/@\s]+@")
+
 _READER: Final = yaml.constructor.SafeConstructor()
 
 
@@ -79,6 +85,7 @@ class _Converter:
         if isinstance(source, yaml.ScalarNode):
             self.size += 1
             value = self.scalar(source, path)
+            self.check_text(source, path)
             return Node(value, line, source.value, bare=not source.style)
         known = self.done.get(id(source))
         if known is None:
@@ -154,6 +161,7 @@ class _Converter:
                 _line(source), named(path, "a key must be a string"), "Write a plain name."
             )
             return "?"
+        self.check_text(source, path)
         value = source.value if source.tag == f"{_TAG}str" else self.scalar(source, path)
         if not isinstance(value, str):
             what = f"the key {source.value or 'null'} is {reading(value)}, not a string"
@@ -175,6 +183,16 @@ class _Converter:
             value = math.nan
         self.check_number(source, value, path)
         return value
+
+    def check_text(self, source: yaml.ScalarNode, path: str) -> None:
+        found = _UNSENDABLE.search(source.value)
+        if found:
+            what = f"the character U+{ord(found[0]):04X} can be sent to no host"
+            self.problems.add(_line(source), named(path, what), "Remove it.")
+        if _PASSWORD.search(source.value):
+            what = "a password stands in the URL, and would stand where everybody can read it"
+            remedy = "Let in the hosts by their addresses, or add it in a proxy of your own."
+            self.problems.add(_line(source), named(path, what), remedy)
 
     def check_number(self, source: yaml.ScalarNode, value: Any, path: str) -> None:
         text, line = source.value, _line(source)

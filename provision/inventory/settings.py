@@ -18,6 +18,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
+from provision.secret import Secret
+
 
 @dataclass(frozen=True)
 class _Matches:
@@ -52,6 +54,13 @@ def _resolve(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.normpath(folder / expanded if folder else expanded))
 
 
+def _for_ssh(path: Path) -> Path:
+    """Refuse what ssh replaces in its options even in quotes, or cannot be told to leave alone."""
+    if re.search(r'["\\$\x00-\x1f\x7f]', str(path)):
+        raise ValueError("expected a path without quotes, backslashes, dollars and line ends")
+    return path
+
+
 @dataclass(frozen=True)
 class BesideInventory:
     """A path whose default is the inventory's own with another ending: `prod.models.lock.json`."""
@@ -72,7 +81,8 @@ class BesideInventory:
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _ADDRESS = rf"{_NAME}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?"
 _GATEWAY = rf"(?:{_NAME}@)?(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"
-_URL = r"(?:https?|socks5h?)://[^\s/]+(?:/\S*)?"
+# as RFC 3986 has them; a quote or a backslash would end what holds it in a configuration file
+_URL = r"(?:https?|socks5h?)://[A-Za-z0-9._~%!$&'()*+,;=:@\[\]-]+(?:/[A-Za-z0-9._~%!$&'()*+,;=:@/?#-]*)?"
 
 Direct = Annotated[str, _Matches(r"[A-Za-z0-9.*:_/-]+", "a name, an address or a network")]
 Address = Annotated[str, _Matches(_ADDRESS, "a host name or an IP address")]
@@ -80,6 +90,7 @@ User = Annotated[str, _Matches(_NAME, "a user name")]
 Gateway = Annotated[str, _Matches(_GATEWAY, "a gateway as [user@]host[:port]")]
 ProxyURL = Annotated[str, _Matches(_URL, "a URL such as http://10.0.0.1:3128")]
 LocalPath = Annotated[Path, AfterValidator(_resolve)]
+SSHPath = Annotated[LocalPath, AfterValidator(_for_ssh)]
 
 
 class Model(BaseModel):
@@ -97,11 +108,13 @@ class SSH(Model):
     """Port of the SSH server."""
     user: User | None = None
     """User to log in as."""
-    key: LocalPath | None = None
+    sudo_password: Secret | None = None
+    """Password for sudo, where it asks for one; --ask-sudo-password asks the operator."""
+    key: SSHPath | None = None
     """Private key; a relative path starts at the inventory's folder."""
     gateway: Gateway | None = None
     """Jump host, as [user@]host[:port]."""
-    known_hosts: LocalPath | None = None
+    known_hosts: SSHPath | None = None
     """File of trusted host keys; a relative path starts at the inventory's folder."""
     connect_timeout: float = Field(default=10.0, gt=0, examples=[10])
     """Seconds to wait for a connection."""

@@ -10,7 +10,11 @@ from pathlib import Path
 from provision.lab.keys import Keys
 from provision.lab.process import run
 
-RELEASES = {"trixie": "13", "bookworm": "12"}
+RELEASES = {
+    "trixie": ("debian", "13"),
+    "bookworm": ("debian", "12"),
+    "noble": ("ubuntu", "24.04"),  # for hosts in disguise: the packages are Debian's all the same
+}
 
 
 def index(base: Path, pool: str, folder: Path) -> None:

@@ -12,6 +12,7 @@ from provision.lab.keys import Keys
 from provision.lab.machine import architecture
 from provision.lab.names import cache, recipe
 from provision.lab.process import Say, step
+from provision.lab.profiles import packages
 from provision.lab.suite import Suite
 
 # One group is fetched at a time, since packages of two groups may exclude each other.
@@ -24,7 +25,7 @@ EXTRA = {"trixie": (("sudo-rs",), ("docker-cli", "docker-compose")), "bookworm":
 
 def ensure_debian(engine: Engine, distro: str, image: Image, keys: Keys, say: Say) -> Path:
     """Return the folder served as deb.debian.org/debian for hosts of `image`, built once."""
-    parts = (distro, image.plain, GROUPS, EXTRA[distro], keys.fingerprint("debian"))
+    parts = (distro, image.plain, _groups(distro), keys.fingerprint("debian"))
     root = cache() / "mirror" / f"debian-{distro}-{recipe(*parts)}"
     if root.exists():
         return root
@@ -39,7 +40,7 @@ def _build(suite: Suite, status: Path, keys: Keys, root: Path) -> None:
     codename = suite.codename
     pool = root / "pool" / "main"
     pool.mkdir(parents=True)
-    for group in (*GROUPS, *EXTRA[codename]):
+    for group in _groups(codename):
         for file in suite.closure(group, status):
             shutil.copy(file, pool)
     dists = root / "dists" / codename
@@ -53,3 +54,7 @@ def _build(suite: Suite, status: Path, keys: Keys, root: Path) -> None:
         "Architectures": architecture(),
     }
     release(dists, about, keys, "debian")
+
+
+def _groups(distro: str) -> tuple[tuple[str, ...], ...]:
+    return (*GROUPS, *EXTRA[distro], packages())

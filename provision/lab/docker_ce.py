@@ -25,7 +25,7 @@ class Repack:
     sources: tuple[str, ...]
     depends: str
     versions: tuple[str, ...]
-    suffix: str = "~debian.{number}~{codename}"
+    suffix: str = "~{distribution}.{number}~{codename}"
 
 
 ENGINE = ("5:26.1.5-1", "5:26.1.4-1")  # the second is the same content under an older name
@@ -57,16 +57,16 @@ def ensure_docker(keys: Keys, say: Say) -> Path:
 
 
 def _build(suite: Suite, keys: Keys, root: Path) -> None:
-    debian = root / "linux" / "debian"
+    linux = root / "linux"
     debs = suite.download(source for repack in REPACKS for source in repack.sources)
     with TemporaryDirectory(dir=root.parent) as scratch, ThreadPoolExecutor(2) as pool:
-        for done in pool.map(lambda repack: _repack(repack, debs, Path(scratch), debian), REPACKS):
+        for done in pool.map(lambda repack: _repack(repack, debs, Path(scratch), linux), REPACKS):
             assert done is None  # noqa: S101  drains the pool, so that an error is raised here
-    shutil.copy(keys.public("docker-ce"), debian / "gpg")
-    for codename in RELEASES:
-        dists = debian / "dists" / codename
-        binary = dists / "stable" / f"binary-{architecture()}"
-        index(debian, f"dists/{codename}/pool", binary)
+    for codename, (distribution, _) in RELEASES.items():
+        base = linux / distribution
+        dists = base / "dists" / codename
+        shutil.copy(keys.public("docker-ce"), base / "gpg")
+        index(base, f"dists/{codename}/pool", dists / "stable" / f"binary-{architecture()}")
         about = {
             "Origin": "Docker",
             "Label": "Docker CE",
@@ -78,7 +78,7 @@ def _build(suite: Suite, keys: Keys, root: Path) -> None:
         release(dists, about, keys, "docker-ce")
 
 
-def _repack(repack: Repack, debs: dict[str, Path], scratch: Path, debian: Path) -> None:
+def _repack(repack: Repack, debs: dict[str, Path], scratch: Path, linux: Path) -> None:
     tree = scratch / repack.name
     for source in repack.sources:
         unpack(debs[source], tree)
@@ -86,16 +86,19 @@ def _repack(repack: Repack, debs: dict[str, Path], scratch: Path, debian: Path) 
         shutil.rmtree(tree / path, ignore_errors=True)
     data = pack(tree, scratch / f"{repack.name}.tar.gz")
     scripts = scripts_of(debs[repack.sources[0]], scratch / f"{repack.name}.control")
-    for codename, number in RELEASES.items():
+    for codename, (distribution, number) in RELEASES.items():
         for version in repack.versions:
+            suffix = repack.suffix.format(
+                distribution=distribution, number=number, codename=codename
+            )
             control = Control(
                 name=repack.name,
-                version=version + repack.suffix.format(number=number, codename=codename),
+                version=version + suffix,
                 architecture=architecture(),
                 depends=repack.depends,
                 conflicts=", ".join(repack.sources),
                 description=f"lab repack of Debian's {', '.join(repack.sources)}",
                 scripts=scripts,
             )
-            pool = debian / "dists" / codename / "pool" / "stable" / architecture()
+            pool = linux / distribution / "dists" / codename / "pool" / "stable" / architecture()
             write_deb(control, data, pool)

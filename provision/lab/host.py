@@ -13,6 +13,7 @@ from provision.lab.engine import Engine
 from provision.lab.keys import MIRROR_NAMES, REGISTRY_NAME
 from provision.lab.names import LABEL, Space
 from provision.lab.process import run
+from provision.lab.profiles import undress
 
 KEY_TYPES = {"ed25519": (), "ecdsa": ("-b", "256"), "rsa": ("-b", "2048")}
 BOOT_TIMEOUT = 60.0  # seconds
@@ -56,13 +57,13 @@ def known_hosts(space: Space, host: LabHost) -> str:
     """Return the known_hosts lines of a host, exact before its first boot."""
     ssh = space.folder / "seed" / host.name / "etc" / "ssh"
     publics = sorted(ssh.glob("ssh_host_*_key.pub"))
-    return "".join(
-        f"{host.name},{host.address} {' '.join(file.read_text().split()[:2])}\n" for file in publics
-    )
+    names = f"{host.name},{host.address},[{host.address}]:2222"  # the last by the profile port-2222
+    return "".join(f"{names} {' '.join(file.read_text().split()[:2])}\n" for file in publics)
 
 
 def boot(engine: Engine, space: Space, host: LabHost, image: str) -> None:
     """Start the host, bare, and return at once."""
+    undress(space, host)
     engine("rm", "--force", "--volumes", host.container, check=False)
     labels = ("--label", space.label, "--label", f"{LABEL}.host={host.name}")
     seed = ("--volume", f"{space.folder / 'seed' / host.name}:/lab-seed:ro")

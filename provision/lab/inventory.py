@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
-from provision.lab.host import known_hosts
+from provision.lab.host import LabHost, known_hosts
 from provision.lab.lab import Lab
+from provision.lab.profiles import settings_of
 from provision.lab.vllm_image import NAME
 
 ROLES = ("base", "docker", "nvidia_container_toolkit", "models")
@@ -80,7 +83,20 @@ def inventory_of(lab: Lab, roles: Sequence[str], *, serving: bool = False) -> st
     roles = (*roles, "services") if serving else roles
     last = lab.hosts[-1].name.removeprefix("gpu")
     pattern = f"gpu[01:{last}]" if len(lab.hosts) > 1 else "gpu01"
-    hosts = "".join(f"  {host.name}: {{ssh: {{address: {host.address}}}}}\n" for host in lab.hosts)
+    hosts = "".join(f"  {host.name}: {_flow(_settings(lab, host))}\n" for host in lab.hosts)
     return TEMPLATE.format(
         lab=lab, pattern=pattern, hosts=hosts, roles=", ".join(roles), services=services
     )
+
+
+def _settings(lab: Lab, host: LabHost) -> dict[str, Any]:
+    """Return a host's address, and what its profiles want the inventory to say."""
+    settings = settings_of(lab.space, host)
+    return {**settings, "ssh": {"address": host.address, **settings.get("ssh", {})}}
+
+
+def _flow(value: Any) -> str:
+    """Write settings on one line of YAML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
+    return json.dumps(value)

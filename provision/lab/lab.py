@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from provision.errors import LabError, nearest
+from provision.lab import profiles
 from provision.lab.engine import Engine
 from provision.lab.host import LabHost, boot, wait_up
 from provision.lab.hub_container import Hub
@@ -118,6 +120,10 @@ class Lab:
         fresh = self.host(host)
         boot(self.engine, self.space, fresh, self.image)
         wait_up(self.engine, fresh)
+
+    def dress(self, host: str | LabHost, *names: str) -> dict[str, Any]:
+        """Give a host these profiles, in order; return what the inventory must say of it."""
+        return profiles.dress(self, self.host(host), names)
 
     def kill(self, host: str | LabHost) -> None:
         """Cut a host's power."""

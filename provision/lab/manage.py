@@ -25,6 +25,7 @@ from provision.lab.names import LABEL, Space, cache, locked
 from provision.lab.network import Subnet, ensure_network
 from provision.lab.nvidia import ensure_nvidia
 from provision.lab.process import Say, run, say_on_stderr, step
+from provision.lab.profiles import choose
 from provision.lab.pypi import ensure_pypi
 from provision.lab.registry import Registry
 
@@ -53,13 +54,15 @@ def up(  # noqa: PLR0913, PLR0917  what a lab can be told
     *,
     serving: bool = False,
     registry: bool = False,
+    profiles: Sequence[str] = (),
 ) -> Lab:
     """Bring a lab up with at least `hosts` hosts; those that run already are kept.
 
     `roles` is what its inventory gives them; `serving` adds services, lets the hub have their
     models and makes the archive of vLLM's image; `registry` serves that image. The first time each
-    takes minutes.
+    takes minutes. All hosts get the `profiles`, in order.
     """
+    choose(profiles, "--profile")
     if not 1 <= hosts <= MOST_HOSTS:
         raise LabError(f"{hosts} hosts", remedy=f"Ask for 1 to {MOST_HOSTS}.")
     space = Space.of(name, directory or checkout())
@@ -73,6 +76,9 @@ def up(  # noqa: PLR0913, PLR0917  what a lab can be told
         lab.save()
         if serving:
             lab.publish_serving_models()
+        for host in lab.hosts if profiles else ():
+            with step(say, f"dressing {host.name}: {', '.join(profiles)}"):
+                lab.dress(host, *profiles)
         write_files(lab, roles, serving=serving)
         if registry:
             lab.registry.up(say)

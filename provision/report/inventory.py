@@ -18,7 +18,8 @@ def print_inventory(console: Console, inventory: Inventory) -> None:
     """Print groups with their roles and hosts, then the hosts without a group."""
     tree = Tree(str(inventory.path), guide_style="dim")
     for group in inventory.groups.values():
-        branch = tree.add(f"[bold]{group.name}[/]  [dim]{', '.join(group.roles)}[/]")
+        roles = Text(f"  {', '.join(group.roles)}", "dim")
+        branch = tree.add(Text.assemble((group.name, "bold"), roles))
         for name in group.hosts:
             branch.add(_host(inventory.hosts[name]))
     for host in inventory.hosts.values():
@@ -40,7 +41,7 @@ def print_origins(console: Console, host: str, value: str, origins: Sequence[Ori
     """Print the value that holds and those it overrode, each with its place."""
     winner, *others = origins
     console.print(Text(f"{host} {value} = {_value(winner.value)}", "bold"), soft_wrap=True)
-    console.print(f"  {_place(winner)}", markup=False, soft_wrap=True)
+    console.print(f"  {_place(winner)}", soft_wrap=True)
     for origin in others:
         text = Text(f"  overrides {_value(origin.value)}   {_place(origin)}", "dim")
         console.print(text, soft_wrap=True)

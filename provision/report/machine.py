@@ -9,12 +9,15 @@ from typing import Any
 
 from provision.fleet import Visit
 from provision.host.apply import Outcome
+from provision.report.visible import visible_json
 from provision.secret import redact
 
 
 def write_json(value: Mapping[str, Any]) -> None:
     """Write one JSON document to stdout."""
-    sys.stdout.write(json.dumps(_masked(value), indent=2, ensure_ascii=False) + "\n")
+    plain = (sys.stdout.encoding or "utf-8").lower() not in {"utf-8", "utf8"}
+    document = json.dumps(_masked(value), indent=2, ensure_ascii=plain)
+    sys.stdout.write(visible_json(document) + "\n")
 
 
 def facts_document(visits: Sequence[Visit]) -> dict[str, Any]:

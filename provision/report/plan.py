@@ -15,6 +15,8 @@ from provision.state.plan import HostPlan, Notice, RolePlan, Row
 _SIGNS = {"create": "+", "update": "~", "remove": "-", "run": ">", "none": "?"}
 _COLOURS = {"create": "green", "update": "yellow", "remove": "red", "run": "cyan", "none": "dim"}
 _DIFF_LINES = 30
+_COMPARED = 2000  # lines of each side: the time goes with their product, and a host says the one
+_WIDEST = 1000  # characters of one value or line
 
 
 def print_plan(console: Console, visits: Sequence[Visit], *, commands: bool = False) -> None:
@@ -57,7 +59,7 @@ def _alike(visits: Sequence[Visit]) -> list[tuple[list[str], HostPlan]]:
     groups: dict[str, tuple[list[str], HostPlan]] = {}
     for visit in visits:
         if visit.plan:
-            key = visit.plan.model_copy(update={"host": ""}).model_dump_json()
+            key = repr(visit.plan.model_copy(update={"host": ""}))  # JSON holds no undecodable byte
             groups.setdefault(key, ([], visit.plan))[0].append(visit.host.name)
     return list(groups.values())
 
@@ -103,7 +105,8 @@ def _short(row: Row) -> str:
 
 
 def _value(value: str | int | bool) -> str:  # noqa: FBT001  a value, not a flag
-    return str(value).lower() if isinstance(value, bool) else str(value) or "''"
+    text = str(value).lower() if isinstance(value, bool) else str(value) or "''"
+    return text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
 
 
 def _long(row: Row) -> Iterator[tuple[str, str]]:
@@ -112,9 +115,13 @@ def _long(row: Row) -> Iterator[tuple[str, str]]:
         old = str(row.before.get(key, ""))
         if "\n" not in f"{value}{old}":
             continue
-        lines = list(difflib.unified_diff(old.splitlines(), str(value).splitlines(), lineterm="", n=2))  # fmt: skip
+        one, other = (text.splitlines()[:_COMPARED] for text in (old, str(value)))
+        lines = list(difflib.unified_diff(one, other, lineterm="", n=2))
         for line in lines[2 : _DIFF_LINES + 2]:
-            yield redact(line), {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "dim")
+            yield (
+                redact(line)[:_WIDEST],
+                {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "dim"),
+            )
         if len(lines) > _DIFF_LINES + 2:
             yield f"… {len(lines) - _DIFF_LINES - 2} more lines of {key}", "dim"
 

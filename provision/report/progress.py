@@ -101,7 +101,7 @@ class Progress:
         return table
 
     def _print(self, line: str) -> None:
-        self._console.print(redact(line), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(redact(line), markup=False, soft_wrap=True)
 
 
 @contextmanager

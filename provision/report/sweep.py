@@ -14,7 +14,8 @@ from rich.text import Text
 from provision.checks.check import Group
 from provision.checks.sweep import HostSweep, Sweep
 from provision.finding import Verdict
-from provision.report.sweep_rows import WORST_FIRST, Row, folded, plural, rows, shown, visible
+from provision.report.sweep_rows import WORST_FIRST, Row, folded, plural, rows, shown
+from provision.report.visible import visible
 
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _WORDS: Final[Mapping[Verdict, str]] = {"ok": "well", "warn": "with warnings", "fail": "failed"}

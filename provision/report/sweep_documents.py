@@ -11,6 +11,7 @@ from provision.checks.check import GROUPS
 from provision.checks.sweep import HostSweep, Sweep, group_of, worst
 from provision.finding import Finding
 from provision.report.sweep_rows import made, masked, moment, reached, shown
+from provision.report.visible import visible_json
 
 _LEVELS: Final = {"ok": 0, "warn": 1, "fail": 2}
 
@@ -36,7 +37,7 @@ def sweep_json(sweep: Sweep) -> str:
         "verdict": sweep.verdict,
         "hosts": {host.host: _host(host) for host in sweep.hosts},
     }
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)) + "\n"
 
 
 def sweep_junit(sweep: Sweep) -> str:
@@ -59,7 +60,7 @@ def sweep_junit(sweep: Sweep) -> str:
 
 def sweep_prometheus(sweep: Sweep) -> str:
     """Return metrics in the text format that node_exporter's textfile collector reads."""
-    sweep = masked(sweep)
+    sweep = shown(sweep)
     hosts = sorted(sweep.hosts, key=lambda host: host.host)
     up = {_labels(host=host.host): int(reached(host)) for host in hosts}
     checks = {

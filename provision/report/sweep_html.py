@@ -23,8 +23,8 @@ from provision.report.sweep_rows import (
     reached,
     rows,
     shown,
-    visible,
 )
+from provision.report.visible import visible
 
 _ASSETS: Final = Path(__file__).with_name("assets")
 _MARKS: Final = {"ok": "✓", "warn": "!", "fail": "✗"}

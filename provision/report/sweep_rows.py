@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import unicodedata
 from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -12,15 +11,12 @@ from typing import Final, NamedTuple
 from provision.checks.check import GROUPS
 from provision.checks.sweep import REACHABLE, HostSweep, Sweep, group_of
 from provision.finding import Finding, Verdict
+from provision.report.visible import visible
 from provision.secret import redact
 
 WORST_FIRST: Final[tuple[Verdict, ...]] = ("fail", "warn", "ok")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
-_SPACE: Final = re.compile(r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
 _SHORTEST: Final = 3  # names from which a range is shorter to read than they are
-_HIDDEN: Final = frozenset({"Cc", "Cs", "Co", "Cn"})
-_TURNS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that turn the direction of what follows: with them a line can look like another one."""
 
 
 class Row(NamedTuple):
@@ -42,15 +38,6 @@ def masked(sweep: Sweep) -> Sweep:
 def shown(sweep: Sweep, encoding: str = "utf-8") -> Sweep:
     """Return the sweep with secrets masked and each text on one line that only shows itself."""
     return _with_texts(sweep, lambda text: visible(redact(text), encoding))
-
-
-def visible(text: str, encoding: str = "utf-8") -> str:
-    """Return text on one line in which nothing steers a terminal, a browser or a parser of XML."""
-    line = _SPACE.sub(" ", text)
-    if line.isascii() and line.isprintable():
-        return line
-    safe = "".join(_escaped(char) if _steers(char) else char for char in line)
-    return safe.encode(encoding, "replace").decode(encoding)
 
 
 def rows(sweep: Sweep) -> list[Row]:
@@ -173,12 +160,3 @@ def _with_texts(sweep: Sweep, change: Callable[[str], str]) -> Sweep:
 def _changed(finding: Finding, change: Callable[[str], str]) -> Finding:
     texts = ("check", "what", "remedy", "host", "service")
     return finding.model_copy(update={name: change(getattr(finding, name)) for name in texts})
-
-
-def _steers(char: str) -> bool:
-    return char in _TURNS or unicodedata.category(char) in _HIDDEN
-
-
-def _escaped(char: str) -> str:
-    """Return the character as its number in Python's notation."""
-    return char.encode("unicode_escape", "surrogatepass").decode()

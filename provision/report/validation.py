@@ -11,48 +11,48 @@ from rich.table import Table
 from rich.text import Text
 
 from provision.secret import redact
-from provision.serving.finding import BEFORE, Finding
+from provision.serving.answer import BEFORE, Answer
 
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 _COLUMNS: Final = ("host", "service", "check", "verdict", "answer")
 
 
-def print_validation(console: Console, findings: Sequence[Finding]) -> None:
+def print_validation(console: Console, answers: Sequence[Answer]) -> None:
     """Print one row for each check, then one line for each remedy and note, and the sum."""
-    rows = [finding for finding in findings if finding.verdict != "note"]
+    rows = [answer for answer in answers if answer.verdict != "note"]
     if rows:
         console.print(_table(rows), soft_wrap=True)
-    for line, colour in _lines(findings).items():
+    for line, colour in _lines(answers).items():
         console.print(Text(redact(line), colour), soft_wrap=True)
-    console.print(_sum(findings))
+    console.print(_sum(answers))
 
 
-def validation_document(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return `{hosts: {name: {services: {name: [finding, …]}}}}`."""
+def validation_document(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return `{hosts: {name: {services: {name: [answer, …]}}}}`."""
     hosts: dict[str, Any] = {}
-    for finding in findings:
-        services = hosts.setdefault(finding.host, {"services": {}})["services"]
-        found = finding.model_dump(mode="json", exclude={"host", "service"})
-        services.setdefault(finding.service, []).append(found)
+    for answer in answers:
+        services = hosts.setdefault(answer.host, {"services": {}})["services"]
+        found = answer.model_dump(mode="json", exclude={"host", "service"})
+        services.setdefault(answer.service, []).append(found)
     return {"hosts": hosts}
 
 
-def _lines(findings: Sequence[Finding]) -> dict[str, str]:
+def _lines(answers: Sequence[Answer]) -> dict[str, str]:
     """Return each remedy and each note once, with its colour."""
     lines: dict[str, str] = {}
-    for finding in findings:
-        place = f"{finding.host}: {finding.service}"
-        if finding.verdict == "note":
-            lines[f"{place}: {finding.what}"] = "dim"
-        elif finding.remedy:
-            lines[f"{place}: {finding.check}: {finding.remedy}"] = _COLOURS[finding.verdict]
+    for answer in answers:
+        place = f"{answer.host}: {answer.service}"
+        if answer.verdict == "note":
+            lines[f"{place}: {answer.what}"] = "dim"
+        elif answer.remedy:
+            lines[f"{place}: {answer.check}: {answer.remedy}"] = _COLOURS[answer.verdict]
     return lines
 
 
-def _sum(findings: Sequence[Finding]) -> str:
+def _sum(answers: Sequence[Answer]) -> str:
     """Return `3 services: 12 ok, 0 warnings, 0 failed`, and how many were not seen from here."""
-    counts = Counter(finding.verdict for finding in findings)
-    services = len({(each.host, each.service) for each in findings})
+    counts = Counter(answer.verdict for answer in answers)
+    services = len({(each.host, each.service) for each in answers})
     noun = "service" if services == 1 else "services"
     warnings = "warning" if counts["warn"] == 1 else "warnings"
     unseen = f"; {counts['note']} not seen from the controller" if counts["note"] else ""
@@ -62,24 +62,24 @@ def _sum(findings: Sequence[Finding]) -> str:
     )
 
 
-def _table(findings: Sequence[Finding]) -> Table:
+def _table(answers: Sequence[Answer]) -> Table:
     """Say where the calls came from, and which release answered, only where there are two."""
-    both = len({finding.view for finding in findings}) > 1
-    back = any(finding.release == BEFORE for finding in findings)
+    both = len({answer.view for answer in answers}) > 1
+    back = any(answer.release == BEFORE for answer in answers)
     more = (*(("release",) if back else ()), *(("seen from",) if both else ()))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in (*_COLUMNS[:2], *more, *_COLUMNS[2:]):
         table.add_column(column)
     table.add_column("seconds", justify="right")
-    for finding in findings:
+    for answer in answers:
         table.add_row(
-            finding.host,
-            finding.service,
-            *((BEFORE if finding.release == BEFORE else "new",) if back else ()),
-            *((finding.view,) if both else ()),
-            finding.check,
-            Text(finding.verdict, _COLOURS[finding.verdict]),
-            Text(redact(finding.what)),
-            f"{finding.seconds:.1f}",
+            answer.host,
+            answer.service,
+            *((BEFORE if answer.release == BEFORE else "new",) if back else ()),
+            *((answer.view,) if both else ()),
+            answer.check,
+            Text(answer.verdict, _COLOURS[answer.verdict]),
+            Text(redact(answer.what)),
+            f"{answer.seconds:.1f}",
         )
     return table

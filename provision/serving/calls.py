@@ -6,18 +6,17 @@ import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Any, Final
-
-from pydantic import ValidationError
 
 from provision.errors import ApplyError, ProvisionError
 from provision.host.connection import Connection
 from provision.host.steps import Say
 from provision.host.tunnel import direct_address
 from provision.secret import Secret, conceal
+from provision.serving.answer import BEFORE, Answer
 from provision.serving.engines import engine_of
-from provision.serving.finding import BEFORE, Finding
 from provision.serving.service import Service
 from provision.serving.validation.call import OnHost
 from provision.serving.validation.outside import seen_from_controller
@@ -28,14 +27,18 @@ from provision.state.shell import framed, quote
 KEY: Final = "key"
 """Of what is kept about a service: the variable of its env file that holds the API key."""
 _BRIEF: Final = 60  # seconds
+_SHOWN: Final = 500  # characters of what a host says in an error
+_LAST_PORT: Final = 65535
+_SHORTEST: Final = 6
+"""Characters of a key that is masked: with shorter ones a host could blot out any word of a report."""
 
 
 class ServiceCaller:
-    """Calls the services that steps want called, and keeps every finding. Thread-safe."""
+    """Calls the services that steps want called, and keeps all answers. Thread-safe."""
 
     def __init__(self) -> None:
-        """Begin without findings."""
-        self.findings: list[Finding] = []
+        """Begin without answers."""
+        self.answers: list[Answer] = []
         self._lock = threading.Lock()
 
     def call(self, connection: Connection, calls: Calls, say: Say) -> None:
@@ -49,14 +52,14 @@ class ServiceCaller:
             if calls.release:  # the release before is where it was, and has waited long enough
                 self._keep(_seen(connection, service), calls)
 
-    def _keep(self, found: Sequence[Finding], calls: Calls) -> None:
+    def _keep(self, found: Sequence[Answer], calls: Calls) -> None:
         release = PurePath(calls.release).name if calls.release else BEFORE
         with self._lock:
-            self.findings += [one.model_copy(update={"release": release}) for one in found]
+            self.answers += [one.model_copy(update={"release": release}) for one in found]
 
 
-def answers_of(connection: Connection, base: str, service: str) -> Sequence[Finding]:
-    """Call a service as the release has it that it was validated in; return all findings.
+def answers_of(connection: Connection, base: str, service: str) -> Sequence[Answer]:
+    """Call a service as the release has it that it was validated in; return all answers.
 
     Raises `ApplyError` where the host does not know how to call it.
     """
@@ -64,7 +67,7 @@ def answers_of(connection: Connection, base: str, service: str) -> Sequence[Find
     return _validated(connection, _kept(connection, calls, service))
 
 
-def _validated(connection: Connection, service: Service) -> Sequence[Finding]:
+def _validated(connection: Connection, service: Service) -> Sequence[Answer]:
     return validate(
         service,
         engine_of(service.engine).dialect,
@@ -74,21 +77,21 @@ def _validated(connection: Connection, service: Service) -> Sequence[Finding]:
     )
 
 
-def _seen(connection: Connection, service: Service) -> Sequence[Finding]:
+def _seen(connection: Connection, service: Service) -> Sequence[Answer]:
     """Return what the controller gets of a service that is well on its host."""
     dialect, here = engine_of(service.engine).dialect, direct_address(connection)
     found = seen_from_controller(service, dialect, connection.host.name, here)
     return [found] if found else []
 
 
-def _refuse_failed(found: Sequence[Finding], calls: Calls) -> None:
-    for finding in found:
-        if finding.verdict == "fail":
-            log = f"After a roll back its log is {calls.release}/{finding.service}.log."
+def _refuse_failed(found: Sequence[Answer], calls: Calls) -> None:
+    for answer in found:
+        if answer.verdict == "fail":
+            log = f"After a roll back its log is {calls.release}/{answer.service}.log."
             raise ApplyError(
-                f"{finding.service}: {finding.what}",
-                where=f"check {finding.check}",
-                remedy=f"{finding.remedy}. {log}" if calls.release else finding.remedy,
+                f"{answer.service}: {answer.what}",
+                where=f"check {answer.check}",
+                remedy=f"{answer.remedy}. {log}" if calls.release else answer.remedy,
             )
 
 
@@ -104,7 +107,8 @@ class _Kept(Secret):
     __slots__ = ("value",)
 
     def __init__(self, value: str, where: str) -> None:
-        conceal(value)
+        if len(value) >= _SHORTEST:
+            conceal(value)
         self.reference = where
         self.value = value
 
@@ -124,9 +128,10 @@ def _kept(connection: Connection, calls: Calls, name: str) -> Service:
     try:
         about: dict[str, Any] = json.loads(text)[name]
         return _service(about, env, f"{release}/{name}.env")
-    except (ValueError, KeyError, ValidationError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        said = (done.stderr.strip() or str(error))[:_SHOWN]
         raise ApplyError(
-            f"nothing is known of how to call {name}: {done.stderr.strip() or error}",
+            f"nothing is known of how to call {name}: {said}",
             where=f"{connection.host.name}: {release}/about.json",
             remedy="Deploy it again: inv deploy.",
         ) from error
@@ -139,4 +144,8 @@ def _service(about: Mapping[str, Any], env: str, where: str) -> Service:
     variable = values.pop(KEY)
     found = re.search(rf"^{re.escape(variable)}='(.*)'$", env, re.MULTILINE) if variable else None
     key = _Kept(found[1], where) if found else None
-    return Service.model_validate({**values, "folder": "/", "api_key": key})
+    service = Service.model_validate({**values, "folder": "/", "api_key": key})
+    if not 0 < service.port <= _LAST_PORT:
+        raise ValueError(f"there is no port {service.port}")
+    ip_address(service.bind)
+    return service

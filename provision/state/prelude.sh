@@ -97,6 +97,8 @@ while_locked() { # COMMAND...: again, for LOCK_TIMEOUT seconds, while another ap
         [ "$while_locked_status" -ne 0 ] || break
         case $while_locked_log in *'not get lock'* | *'lock was locked'*) ;; *) break ;; esac
         [ "$(date +%s)" -lt "$while_locked_until" ] || break
+        # on stderr, for our own callers keep what goes to stdout to themselves
+        printf '%s\n' "$while_locked_log" | sed -n '/lock/{s/^[A-Za-z]*: /waiting: /p;q;}' >&2
         sleep 2
     done
     printf '%s\n' "$while_locked_log"
@@ -137,5 +139,219 @@ apt_install() { # SPEC...: install in one transaction, unless it would remove wh
         echo "provision: apt would also remove $(printf '%s' "$apt_lost" | tr '\n' ' ')" >&2
         return 1
     fi
-    apt_get install --no-install-recommends "$@"
+    apt_fetch "$@" && apt_get install --no-install-recommends "$@"
+}
+
+apt_fetch() { # SPEC...: fetch the archives that an install needs, and tell meanwhile how far that is
+    # 'URL' FILE SIZE DIGEST
+    apt_wanted=$(apt_get install --no-install-recommends --print-uris "$@" |
+        sed -n "s/^'[^']*' \([^ ]*\) \([0-9][0-9]*\).*/\1 \2/p")
+    [ -n "$apt_wanted" ] || return 0
+    # shellcheck disable=SC2046  # sizes and names, split on purpose
+    apt_meter $(printf '%s\n' "$apt_wanted" | cut -d' ' -f2 | sum_of) $(printf '%s\n' "$apt_wanted" | cut -d' ' -f1) &
+    apt_status=0
+    # a line of apt's for each archive would begin the measure of the rate anew
+    apt_log=$(apt_get install --no-install-recommends --download-only "$@" 2>&1) || apt_status=$?
+    kill $! && wait $! 2>/dev/null || : # some shells speak of those that they do not wait for
+    [ "$apt_status" -eq 0 ] || printf '%s\n' "$apt_log"
+    return "$apt_status"
+}
+
+apt_meter() { # TOTAL FILE...: every two seconds how many bytes of these archives have come
+    apt_total=$1
+    shift
+    eval "$(apt-config shell apt_archives Dir::Cache::archives/d)"
+    while sleep 2 >/dev/null 2>&1 && kill -0 $$; do
+        apt_come=$(cd "$apt_archives" && for apt_file; do stat -c %s "$apt_file" "partial/$apt_file"; done | sum_of)
+        echo "progress bytes $apt_come $apt_total"
+    done 2>/dev/null
+}
+
+sum_of() { # numbers, one a line
+    echo $(($(paste -s -d+ -) + 0))
+}
+
+openpgp_armored_fingerprints() { # FILE (armored): those of its primary keys; read-only, as a probe must be
+    [ "$(grep -c '^-----BEGIN PGP' "$1")" -eq 1 ] || echo several-blocks # rpm would take the second one too
+    # shellcheck disable=SC2016  # awk's variables
+    openpgp_dearmor "$1" | od -An -v -tu1 | tr -s ' ' '\n' | grep . | awk '
+        { byte[NR] = $1 }
+        END {
+            for (at = 1; at <= NR; at += head + size) {
+                if (byte[at] < 128) { print "nonsense"; exit }
+                tag = byte[at] % 64; size = byte[at + 1]; head = 2
+                if (byte[at] < 192) { # an old header
+                    tag = int(tag / 4); kind = byte[at] % 4
+                    if (kind == 1) { size = size * 256 + byte[at + 2]; head = 3 }
+                    if (kind > 1) { size = ((size * 256 + byte[at + 2]) * 256 + byte[at + 3]) * 256 + byte[at + 4]; head = 5 }
+                } else if (size == 255) {
+                    size = ((byte[at + 2] * 256 + byte[at + 3]) * 256 + byte[at + 4]) * 256 + byte[at + 5]; head = 6
+                } else if (size > 191) { size = (size - 192) * 256 + byte[at + 2] + 192; head = 3 }
+                if (tag != 6) continue
+                text = sprintf("\\231\\%03o\\%03o", int(size / 256), size % 256)
+                for (i = 0; i < size; i++) text = text sprintf("\\%03o", byte[at + head + i])
+                print text
+            }
+        }' | while IFS= read -r openpgp_text; do
+        # shellcheck disable=SC2059  # the format is bytes, made of digits only
+        printf "$openpgp_text" | sha1sum | cut -d' ' -f1 | tr a-f A-F
+    done
+}
+
+dnf_setting() { # FILE SECTION OPTION: its value on one line; 1 where the file does not set it
+    awk -v section="[$2]" -v option="$3" '
+        /^\[/ { here = index($0, section) == 1; mine = 0; next }
+        !here || /^[#;]/ { next }
+        /^[ \t]/ { if (mine) { sub(/^[ \t]+/, " "); value = value $0 }; next }
+        { name = $0; sub(/[ \t]*=.*/, "", name); mine = name == option }
+        mine { sub(/^[^=]*=[ \t]*/, ""); value = $0; found = 1 }
+        END { if (!found) exit 1; print value }' "$1"
+}
+
+dnf_set() { # FILE PROBED SECTION OPTION [VALUE]: only that option changes, or goes where VALUE is empty
+    # shellcheck disable=SC2016  # awk's variables
+    dnf_set_text=$(DNF_LINE=${5:+$4=$5} awk -v section="[$3]" -v option="$4" '
+        function put() { if (ENVIRON["DNF_LINE"] != "" && !done++) print "# provision: " option "\n" ENVIRON["DNF_LINE"] }
+        /^\[/ { if (here) put(); here = index($0, section) == 1; mine = 0; print; next }
+        !here { print; next }
+        $0 == "# provision: " option { next }
+        mine && /^[ \t]/ { next }
+        { name = $0; sub(/[ \t]*=.*/, "", name); mine = name == option && /=/ }
+        mine { put(); next }
+        { print }
+        END { if (!done && !here && ENVIRON["DNF_LINE"] != "") print section; put() }' "$1") || return
+    # shellcheck disable=SC2046  # three words, split on purpose
+    printf '%s\n' "$dnf_set_text" | write_file "$1" $(stat -L -c '%a %U %G' -- "$1") "$2" \
+        "$(printf '%s\n' "$dnf_set_text" | sha256sum | cut -d' ' -f1)"
+}
+
+dnf_excludes() { # the packages that dnf.conf keeps from moving; `exclude` is the older word
+    for dnf_option in excludepkgs exclude; do dnf_setting /etc/dnf/dnf.conf main $dnf_option || :; done | tr ',\n' '  '
+}
+
+dnf_excluded() { # NAME: whether it is one of them
+    set -f
+    for dnf_pattern in $(dnf_excludes); do
+        # shellcheck disable=SC2254  # a pattern on purpose
+        case $1 in $dnf_pattern) set +f; return 0 ;; esac
+    done
+    set +f
+    return 1
+}
+
+dnf_hold() { # NAME...: dnf and dnf-automatic leave them where they are, without the versionlock plugin
+    dnf_names=$(dnf_setting /etc/dnf/dnf.conf main excludepkgs | tr ',' ' ') || :
+    for dnf_name; do dnf_excluded "$dnf_name" || dnf_names="$dnf_names $dnf_name"; done
+    dnf_set /etc/dnf/dnf.conf "$(sha256sum </etc/dnf/dnf.conf | cut -d' ' -f1)" main excludepkgs "${dnf_names# }"
+}
+
+dnf_moving() { # NAME...: the excludes that stay in force while these packages are moved
+    set -f
+    for dnf_pattern in $(dnf_excludes); do
+        case " $* " in *" $dnf_pattern "*) ;; *) printf ',%s' "$dnf_pattern" ;; esac
+    done
+    set +f
+}
+
+dnf_get() { # ARGUMENT...: dnf without weak dependencies; somebody else's dead repository is left out
+    timeout $((${LOCK_TIMEOUT:-300} + 1800)) dnf --setopt=install_weak_deps=False \
+        --setopt=skip_if_unavailable=True --setopt=clean_requirements_on_remove=False "$@"
+}
+
+dnf_locked() { # ARGUMENT...: again, for LOCK_TIMEOUT seconds, while another dnf or rpm holds its lock
+    dnf_until=$(($(date +%s) + ${LOCK_TIMEOUT:-300}))
+    while :; do
+        dnf_status=0
+        dnf_log=$(dnf_get --setopt=exit_on_lock=True "$@" 2>&1) || dnf_status=$?
+        case $dnf_status:$dnf_log in
+            200:* | 1:*'transaction lock on '*) [ "$(date +%s)" -lt "$dnf_until" ] || break ;;
+            *) break ;;
+        esac
+        sleep 2
+    done
+    printf '%s\n' "$dnf_log"
+    return "$dnf_status"
+}
+
+dnf_solve() { # ARGUMENT...: the transaction that dnf would run, and nothing is run
+    dnf_plan=$(dnf_locked --assumeno "$@") && return
+    case $dnf_plan in *'Operation aborted.'*) return 0 ;; esac
+    return 1
+}
+
+dnf_removed() { # the packages that go by the transaction in dnf_plan, those that are obsoleted too
+    printf '%s\n' "$dnf_plan" | awk '
+        /^$/ || /^Transaction Summary/ { removing = 0 }
+        /^[A-Z][A-Za-z ]*:$/ { removing = /^Removing/ }
+        removing && /^ [^ ]/ { print $1 }
+        /^ +replacing / { sub(/[.][^.]*$/, "", $2); print $2 }'
+}
+
+dnf_run() { # ARGUMENT...: one transaction, unless it would remove what is not named in DNF_REMOVES
+    if ! dnf_solve "$@"; then
+        dnf_locked -y makecache --refresh >/dev/null || : # what is wanted may be newer than the lists
+        dnf_solve "$@" || { printf '%s\n' "$dnf_plan"; return 1; }
+    fi
+    for dnf_name in $(dnf_removed); do
+        case " ${DNF_REMOVES:-} " in *" $dnf_name "*) ;; *)
+            echo "provision: dnf would also remove $(dnf_removed | tr '\n' ' ')" >&2
+            return 1 ;;
+        esac
+    done
+    dnf_get -y "$@"
+}
+
+dnf_apply() { # ARGUMENT...: install, then remove of DNF_REMOVES what the installation has not replaced
+    dnf_locked -y makecache || echo 'some package lists could not be fetched'
+    if [ $# -gt 0 ]; then
+        # shellcheck disable=SC2086  # names, split on purpose
+        dnf_run ${DNF_REMOVES:+--allowerasing} ${DNF_MOVES:+"--setopt=excludepkgs=$(dnf_moving $DNF_MOVES)"} install "$@" || return
+    fi
+    set --
+    for dnf_name in ${DNF_REMOVES:-}; do ! rpm -q -- "$dnf_name" >/dev/null || set -- "$@" "$dnf_name"; done
+    [ $# -eq 0 ] || dnf_run ${DNF_REMOVES:+"--setopt=excludepkgs="} remove "$@"
+}
+
+dnf_older() { # OURS MARK...: `file:section` of every enabled repository with a mark in its address, but in OURS
+    dnf_ours=$1
+    shift
+    set -- /etc/yum.repos.d/*.repo "$@"
+    [ -e "$1" ] || return 0
+    # shellcheck disable=SC2016  # awk's variables
+    awk -v ours="$dnf_ours" '
+        function tell() { if (section != "" && hit && on && file != ours) print file ":" section; hit = 0; on = 1 }
+        BEGIN { for (i = 1; i < ARGC; i++) if (ARGV[i] !~ /^\/etc\/yum\.repos\.d\//) { mark[ARGV[i]]; ARGV[i] = "" } on = 1 }
+        FNR == 1 { tell(); section = ""; file = FILENAME }
+        /^\[/ { tell(); section = $0; sub(/^\[/, "", section); sub(/\].*/, "", section) }
+        /^(baseurl|mirrorlist|metalink)[ \t]*=/ { for (m in mark) if (index($0, m)) hit = 1 }
+        /^enabled[ \t]*=[ \t]*(0|[Ff]alse|[Nn]o)/ { on = 0 }
+        END { tell() }' "$@"
+}
+
+dnf_key() { # URL FINGERPRINT FILE: fetch a key the way dnf would, and keep it if it is that one alone
+    dnf_new=$3.provision-new
+    mkdir -p -- "${3%/*}"
+    # the proxy may hold a password: curl reads it from stdin, never from its arguments
+    { dnf_setting /etc/dnf/dnf.conf main proxy || :; } | sed 's/.*/proxy = "&"/' |
+        timeout -k 10 120 curl -fsSL --retry 2 -K - -o "$dnf_new.download" -- "$1" || return
+    # one block and no more: rpm imports all of them, and only the first is judged
+    sed -n '/^-----BEGIN PGP PUBLIC KEY BLOCK-----/,/^-----END PGP/{p;/^-----END/q;}' "$dnf_new.download" >"$dnf_new"
+    rm -f -- "$dnf_new.download"
+    dnf_found=$(openpgp_armored_fingerprints "$dnf_new" | tr '\n' ' ')
+    if [ "$dnf_found" != "$2 " ]; then
+        rm -f -- "$dnf_new"
+        echo "provision: wrong key: expected $2, got $dnf_found" >&2
+        return 1
+    fi
+    chmod 0644 "$dnf_new" && sync "$dnf_new" && mv -f -- "$dnf_new" "$3"
+}
+
+dnf_try() { # NAME: stdin is a .repo file; whether that repository answers as it should, before it is entered
+    dnf_stage=/run/provision-$1
+    rm -rf -- "$dnf_stage" && mkdir -p -- "$dnf_stage" && cat >"$dnf_stage/$1.repo"
+    dnf_tried=0
+    dnf_locked -y --setopt=reposdir="$dnf_stage" --setopt="$1.skip_if_unavailable=False" \
+        makecache --refresh || dnf_tried=$?
+    rm -rf -- "$dnf_stage"
+    return "$dnf_tried"
 }

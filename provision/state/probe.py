@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from provision.errors import ProbeError
 from provision.state.resource import Resource, State
 from provision.state.shell import framed
 
-_ABSENT = 1
+_ABSENT: Final = 1
+_MOST: Final = 2 << 20  # characters of one probe's answer: a file of 1 MiB, and what is said of it
+_LARGEST: Final = 1 << 80
+_SHOWN: Final = 500  # characters of what a host says in an error
+_INDEX: Final = r"(\d{1,6})"
 
 
 class _Frame(NamedTuple):
@@ -50,15 +54,22 @@ def _distinct(resources: Sequence[Resource]) -> list[str]:
 
 
 def _frames(stdout: str, nonce: str) -> Mapping[int, _Frame]:
-    pattern = rf"\n{nonce} begin (\d+)\n(.*?)\n{nonce} end \1 (\d+)\n"
-    return {
-        int(index): _Frame(int(status), output)
-        for index, output, status in re.findall(pattern, f"\n{stdout}", re.DOTALL)
-    }
+    """Cut an answer at the lines with the nonce, in one pass whatever stands there how often."""
+    frames: dict[int, _Frame] = {}
+    begun, start = -1, 0
+    for mark in re.finditer(
+        rf"^{nonce} (?:begin {_INDEX}|end {_INDEX} (\d{{1,3}}))$", stdout, re.MULTILINE
+    ):
+        if mark[1]:
+            begun, start = int(mark[1]), mark.end() + 1
+        elif int(mark[2]) == begun:  # each mark comes after a line end of ours
+            frames[begun] = _Frame(int(mark[3]), stdout[start : max(start, mark.start() - 1)])
+            begun = -1
+    return frames
 
 
 def _errors(stderr: str, nonce: str) -> Mapping[int, str]:
-    parts = re.split(rf"\n{nonce} begin (\d+)\n", stderr)
+    parts = re.split(rf"^{nonce} begin {_INDEX}$", stderr, flags=re.MULTILINE)
     return {int(index): text for index, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
@@ -74,13 +85,24 @@ def _state(resource: Resource, frame: _Frame | None, stderr: str) -> State | Non
     if frame.status != 0:
         detail = stderr.strip().splitlines()[-1:] or [f"exit status {frame.status}"]
         raise ProbeError(
-            f"the state cannot be read: {detail[0]}",
+            f"the state cannot be read: {detail[0][:_SHOWN]}",
             where=resource.id,
             remedy="Look at it on the host, then run again.",
         )
     try:
-        return resource.actual(frame.output)
-    except ValueError as error:
+        return _sane(resource, frame.output)
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "the answer makes no sense"
         raise ProbeError(
-            str(error), where=resource.id, remedy="Mend it on the host, then run again."
+            reason[:_SHOWN], where=resource.id, remedy="Mend it on the host, then run again."
         ) from error
+
+
+def _sane(resource: Resource, output: str) -> State | None:
+    if len(output) > _MOST:
+        raise ValueError(f"the probe's answer is longer than {_MOST >> 20} MiB")
+    state = resource.actual(output)
+    for value in state.values() if state else ():
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise ValueError("the answer makes no sense: a number without end")
+    return state

@@ -21,9 +21,9 @@ def prelude() -> str:
 
 
 @cache
-def functions(name: str) -> str:
-    """Return the sh functions of `kinds/<name>.sh`, without the lines that are comments."""
-    text = files("provision.state.kinds").joinpath(f"{name}.sh").read_text(encoding="utf-8")
+def functions(name: str, package: str = "provision.state.kinds") -> str:
+    """Return the sh functions of `<package>/<name>.sh`, without the lines that are comments."""
+    text = files(package).joinpath(f"{name}.sh").read_text(encoding="utf-8")
     kept = (line for line in text.splitlines() if not line.lstrip().startswith("# "))
     return "\n".join(kept).strip()
 
@@ -33,16 +33,17 @@ def nonce() -> str:
     return f"@{secrets.token_hex(12)}"
 
 
-def framed(body: str, *, environment: str = "") -> str:
+def framed(body: str, *, environment: str = "", talks: bool = False) -> str:
     """Wrap `body` into one function called on the last line.
 
-    A script that arrives only in part then runs nothing, and no child can read the rest of it.
+    A script that arrives only in part then runs nothing, and no child can read the rest of it; one
+    that `talks` goes on to read what comes after it.
     """
     return (
         "provision_main() {\n"
         "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         f"{environment}{prelude()}\n{body}\n}}\n"
-        "provision_main </dev/null\n"
+        f"provision_main{'' if talks else ' </dev/null'}\n"
     )
 
 

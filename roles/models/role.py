@@ -26,7 +26,7 @@ from provision.serving.models import (
 from provision.state.kinds.model_snapshot import HubClient, ModelFile, ModelSnapshot
 from provision.state.kinds.package import Package
 from provision.state.kinds.paths import AbsolutePath
-from provision.state.kinds.python_venv import PythonVenv
+from provision.state.kinds.python_venv import Interpreter, PythonVenv
 from provision.state.resource import Resource
 from provision.state.role import PackageRole
 
@@ -54,7 +54,7 @@ class Models(PackageRole):
     right are taken from there, as hard links on the same disk, and stay where they are."""
     pip_index: HttpUrl = HttpUrl("https://pypi.tuna.tsinghua.edu.cn/simple")
     """PyPI mirror that the hubs' clients are installed from."""
-    python: str | None = None
+    python: Interpreter | None = None
     """Interpreter for the hubs' clients, 3.10 or newer; left out, the first that is new enough."""
     cache: LocalPath = Field(default="~/.cache/provision/models", validate_default=True)
     """Folder on the controller for what it downloads to push it."""
@@ -157,8 +157,8 @@ class Models(PackageRole):
 
     def _clients(self, names: list[str], host: Host, facts: Facts) -> Iterator[Resource]:
         python = self._python(facts)
-        if not python.startswith("/"):
-            yield Package(name=f"{python}-venv", lock_timeout=self.lock_timeout)
+        if package := _package_of(python, facts):
+            yield Package(name=package, manager=facts.os.packages, lock_timeout=self.lock_timeout)
         for name in names:
             pinned = Path(__file__).with_name(f"requirements-{name}.txt")
             yield PythonVenv(
@@ -176,6 +176,9 @@ class Models(PackageRole):
         recent = [name for name, version in facts.pythons.items() if _recent(version)]
         if recent:
             return recent[0]
+        release = facts.os.enterprise_linux
+        if "rhel" in {facts.os.id, *facts.os.like} and release in _APP_STREAM:
+            return _APP_STREAM[release]
         version = facts.pythons.get("python3") or _OLD.get(facts.os.codename)
         if version:
             raise RoleError(
@@ -211,6 +214,20 @@ _VENVS: Final = "/opt/provision/venv"
 _OLDEST: Final = (3, 10)
 _OLD: Final = {"bionic": "3.6", "focal": "3.8", "buster": "3.7", "bullseye": "3.9"}
 """Python of the releases whose own is too old, where none is installed yet."""
+
+
+_APP_STREAM: Final[Mapping[int | None, str]] = {8: "python3.11", 9: "python3.11"}
+"""Interpreter beside the system's own, which is 3.6 on EL 8 and 3.9 on EL 9: AppStream's package
+of the same name, since 8.8 and 9.2 (their release notes); python3 is 3.12 on EL 10."""
+
+
+def _package_of(python: str, facts: Facts) -> str:
+    """Return the package that makes `python` make virtual environments; empty = it does already."""
+    if python.startswith("/"):
+        return ""
+    if facts.os.packages == "apt":
+        return f"{python}-venv"
+    return "" if python in facts.pythons else python
 
 
 def _recent(version: str) -> bool:

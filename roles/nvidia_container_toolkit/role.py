@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import HttpUrl
 
@@ -11,6 +11,7 @@ from provision.facts import Facts
 from provision.inventory.schema import Host
 from provision.state.docker_daemon import CHECK_DAEMON_JSON, DAEMON_JSON, DOCKER
 from provision.state.kinds.apt_repository import AptRepository, Fingerprint
+from provision.state.kinds.dnf_repository import DnfRepository
 from provision.state.kinds.guarded_command import GuardedCommand
 from provision.state.kinds.json_file import JsonFile
 from provision.state.kinds.package import Package, PackageVersion
@@ -22,6 +23,11 @@ PACKAGES = (
     "libnvidia-container-tools",
     "nvidia-container-toolkit-base",
     "nvidia-container-toolkit",
+)
+_OLDER: Final = (
+    "/libnvidia-container/",
+    "nvidia.github.io/nvidia-docker",
+    "nvidia.github.io/nvidia-container-runtime",
 )
 
 
@@ -49,6 +55,7 @@ class NvidiaContainerToolkit(PackageRole):
         for name in PACKAGES:
             yield Package(
                 name=name,
+                manager=facts.os.packages,
                 version=self.version,
                 # Docker looks for the toolkit's hook only when it starts.
                 notify=(DOCKER.restart,),
@@ -68,19 +75,27 @@ class NvidiaContainerToolkit(PackageRole):
         )
         yield DOCKER
 
-    def _repository(self, facts: Facts) -> AptRepository:
+    def _repository(self, facts: Facts) -> AptRepository | DnfRepository:
         base = str(self.mirror).rstrip("/")
+        if facts.os.packages == "dnf":
+            return DnfRepository(
+                name="nvidia-container-toolkit",
+                uri=f"{base}/stable/rpm/{facts.os.basearch}",
+                key_url=f"{base}/gpgkey",
+                fingerprint=self.fingerprint,
+                # as in its own stable/rpm/nvidia-container-toolkit.repo: NVIDIA signs the index
+                gpgcheck=False,
+                repo_gpgcheck=True,
+                replaces=_OLDER,
+                lock_timeout=self.lock_timeout,
+            )
         return AptRepository(
             name="nvidia-container-toolkit",
             uri=f"{base}/stable/deb/{facts.os.architecture}",
             suite="/",
             key_url=f"{base}/gpgkey",
             fingerprint=self.fingerprint,
-            replaces=(
-                "/libnvidia-container/",
-                "nvidia.github.io/nvidia-docker",
-                "nvidia.github.io/nvidia-container-runtime",
-            ),
+            replaces=_OLDER,
             lock_timeout=self.lock_timeout,
         )
 

@@ -17,6 +17,7 @@ from invoke.tasks import Task
 from provision.cli import namespace
 from provision.cli.command import FAILED, OK, PENDING, Options, Project, command
 from provision.errors import UsageError
+from provision.inventory.schema import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +121,7 @@ def test_provision_stops_after_the_plan_on_a_dry_run(
     class Run:
         def __init__(self, options: Options) -> None:
             self.options = options
+            self.hosts: list[Host] = []
 
         def __enter__(self) -> Self:
             return self
@@ -127,8 +129,7 @@ def test_provision_stops_after_the_plan_on_a_dry_run(
         def __exit__(self, *_: object) -> None:
             pass
 
-        def plan_and_apply(self, *, dry_run: bool, yes: bool, show_commands: bool) -> int:
-            del show_commands
+        def plan_and_apply(self, *, dry_run: bool, yes: bool, **_: object) -> int:
             if dry_run or not yes:
                 return PENDING
             applied.append(self.options)

@@ -174,6 +174,7 @@ def test_units_that_are_not_installed_have_no_state() -> None:
         ('{"runtimes": {"nvidia": {}}}', "", True),
         ('{"runtimes": []}', "", None),
         ('{"runtimes": {"nvidia"', "it is no JSON: Expecting ':' delimiter", None),
+        ('\ufeff{"runtimes": {"nvidia": {}}}', "", True),
         ("[1]", "it is no JSON object", None),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from provision.errors import ConnectError
 from provision.facts import OS, Facts
 from provision.host.apply import Orders, Outcome, apply_plan
-from provision.host.connection import Connection, Result
+from provision.host.channel import Result
+from provision.host.connection import Connection
+from provision.host.lock import Locks
 from provision.host.look import look
 from provision.inventory.schema import Host
 from provision.state.kinds.directory import Directory
@@ -105,11 +108,28 @@ class Bearer:
         self.gone.append(host.name)
 
 
+class Free:
+    """Stands in for the locks of a run on a host that nobody else wants."""
+
+    def take(self, *_: object) -> SimpleNamespace:
+        """Give the lock, which nobody had for long."""
+        return SimpleNamespace(
+            age=1 << 40,
+            environment={},
+            fence=lambda _: "",
+            entry=lambda _: "{",
+            note=lambda _: None,
+        )
+
+    def end(self, *_: object) -> None:
+        """Take it back."""
+
+
 def _apply(steered: Steered, *, stopped: bool = False, carrier: Bearer | None = None) -> Outcome:
     connection = cast("Connection", steered)
     roles = {"given": Given()}
     shown = look(connection, roles, FACTS).plan("gpu01")
-    orders = Orders(roles, FACTS, shown, lambda: stopped, carrier)
+    orders = Orders(roles, FACTS, shown, cast("Locks", Free()), 0.0, lambda: stopped, carrier)
     return apply_plan(connection, orders, lambda _step, _line: None)
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from provision.errors import ConnectError
 from provision.host.known_hosts import UnknownKeyError, fingerprint
-from provision.host.login import explain, explain_sudo, place_of
+from provision.host.login import explain, place_of
+from provision.host.sudo import explain_sudo
 from provision.inventory.schema import SSH, Host
 
 KEY, OTHER = (paramiko.ECDSAKey.generate() for _ in range(2))

@@ -13,7 +13,8 @@ import pytest
 
 from provision.errors import ApplyError
 from provision.host.bulk import Listener
-from provision.host.connection import Connection, Result
+from provision.host.channel import Result
+from provision.host.connection import Connection
 from provision.host.steps import Amount, Runner, StepError
 from provision.inventory.schema import Host
 from provision.secret import Secret

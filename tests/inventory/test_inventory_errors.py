@@ -290,7 +290,17 @@ VALUES = {
         "vars.proxies.apt: expected a URL such as http://10.0.0.1:3128, got '10.0.0.1'",
     ),
     "proxy with a password": (
-        "proxies: {apt: 'ftp://me:hunter2@x'}",
+        "proxies: {apt: 'http://me:hunter2@x'}",
+        "vars.proxies.apt: a password stands in the URL, and would stand where everybody can read "
+        "it. Let in the hosts by their addresses, or add it in a proxy of your own.",
+    ),
+    "URL with a token": (
+        "proxies: {hub: 'https://ghp_token@x'}",
+        "vars.proxies.hub: a password stands in the URL, and would stand where everybody can read "
+        "it. Let in the hosts by their addresses, or add it in a proxy of your own.",
+    ),
+    "proxy with a user": (
+        "proxies: {apt: 'ftp://me@x'}",
         "vars.proxies.apt: expected a URL such as http://10.0.0.1:3128, got 'ftp://…@x'",
     ),
     "a name for a list": (

@@ -135,7 +135,7 @@ def test_what_clients_can_reach_is_called_from_the_controller_too(
         caller = ServiceCaller()
         calls = Calls(base="/srv", release="/srv/stand-in", services=("rerank",))
         caller.call(connection, calls, lambda *_: None)
-        seen[bind] = [(each.check, each.verdict, each.view) for each in caller.findings]
+        seen[bind] = [(each.check, each.verdict, each.view) for each in caller.answers]
     inside = [(check, "ok", "host") for check in ("health", "models", "rerank")]
     assert list(seen.values()) == [inside, [*inside, ("models", "ok", "controller")]]
 

@@ -14,7 +14,8 @@ from provision.checks.sweep import Sweep
 from provision.finding import Finding
 from provision.inventory.ranges import expand
 from provision.report.sweep import print_sweep, summary
-from provision.report.sweep_rows import folded, rows, shown, visible
+from provision.report.sweep_rows import folded, rows, shown
+from provision.report.visible import visible
 from provision.secret import Secret
 
 NUMBERED = st.tuples(st.sampled_from(["gpu", "r1-n", "a"]), st.integers(0, 12), st.integers(1, 3))

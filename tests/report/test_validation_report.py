@@ -10,11 +10,11 @@ from rich.console import Console
 
 from provision.report.validation import print_validation, validation_document
 from provision.secret import Secret
-from provision.serving.finding import BEFORE, Finding
+from provision.serving.answer import BEFORE, Answer
 
 CHAT: dict[str, Any] = {"service": "chat", "host": "gpu01", "seconds": 0.25}
-SOUND = Finding(check="health", verdict="ok", what="/health answers 200", **CHAT)
-WEAK = Finding(
+SOUND = Answer(check="health", verdict="ok", what="/health answers 200", **CHAT)
+WEAK = Answer(
     check="tools",
     verdict="warn",
     what="answers '[bold]no' instead of calling get_weather",
@@ -22,7 +22,7 @@ WEAK = Finding(
     concern="quality",
     **CHAT,
 )
-WRONG = Finding(
+WRONG = Answer(
     check="chat",
     verdict="fail",
     what="HTTP 500 from /v1/chat/completions",
@@ -31,10 +31,10 @@ WRONG = Finding(
 )
 
 
-def printed(*findings: Finding) -> list[str]:
+def printed(*answers: Answer) -> list[str]:
     """Return what is printed, line by line."""
     stream = io.StringIO()
-    print_validation(Console(file=stream, width=120, highlight=False), findings)
+    print_validation(Console(file=stream, width=120, highlight=False), answers)
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
@@ -83,8 +83,8 @@ def test_a_secret_that_an_engine_repeats_is_masked(monkeypatch: pytest.MonkeyPat
     assert not any("sk-very-secret" in line for line in printed(told))
 
 
-def test_the_document_has_every_finding_by_host_and_service() -> None:
-    """A program finds a service's findings where it looks for the service."""
+def test_the_document_has_every_answer_by_host_and_service() -> None:
+    """A program finds a service's answers where it looks for the service."""
     other = WEAK.model_copy(update={"host": "gpu02"})
     document = validation_document([SOUND, WEAK, other])
     assert list(document["hosts"]) == ["gpu01", "gpu02"]
@@ -102,7 +102,7 @@ def test_the_document_has_every_finding_by_host_and_service() -> None:
     assert [row["check"] for row in rows] == ["health", "tools"]
 
 
-def test_a_finding_reads_as_one_line() -> None:
+def test_an_answer_reads_as_one_line() -> None:
     """Host, service and check, what is wrong, what to do."""
     assert str(WRONG) == ("gpu01: chat: chat: HTTP 500 from /v1/chat/completions. Look at its log.")
 

@@ -306,7 +306,7 @@ def test_notes_stand_beside_their_service_one_a_line() -> None:
         )
     }
     lines = rendered.text.splitlines()
-    start = lines.index("  chat:")
+    start = lines.index('  "chat":')
     assert lines[start + 1 : start + 3] == [f"    # {note}" for note in rendered.notes["chat"]]
 
 

@@ -261,6 +261,21 @@ def test_an_older_source_is_found_and_stays_disabled(
     assert after is None or after["older_sources"] == ""
 
 
+def test_an_older_source_beside_others_in_one_file_is_refused(
+    shell: Shell, folder: Path, apt: dict[str, str]
+) -> None:
+    """A deb822 file goes as a whole: one with other repositories in it is left to its owner."""
+    file = folder / "etc-apt/sources.list.d/all.sources"
+    ours = "Types: deb\nURIs: https://download.docker.com/linux/debian\nSuites: trixie\n"
+    file.write_text(ours, encoding="utf-8")
+    state = _look(shell, REPOSITORY, apt)
+    assert state is not None
+    assert state["older_sources"] == "/etc/apt/sources.list.d/all.sources"
+    file.write_text(f"{ours}\nTypes: deb\nuris: https://site.invalid/debian\n", encoding="utf-8")
+    with pytest.raises(ProbeError, match=r"all\.sources holds an older source .* take it out"):
+        _look(shell, REPOSITORY, apt)
+
+
 def test_a_key_that_is_no_key_is_fetched_again(
     shell: Shell, folder: Path, apt: dict[str, str]
 ) -> None:

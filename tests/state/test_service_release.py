@@ -51,7 +51,7 @@ case "$*" in
         for name in "$@"; do
             mkdir -p "containers/$name"
             echo "running healthy 0 $(sed -n "s/^$name //p" "$folder/hashes")" >"containers/$name/seen"
-            grep -Fx -A 1 "  $name:" "$folder/compose.override.yaml" | sed -n 's/.*image: //p' >"containers/$name/image"
+            grep -Fx -A 1 "  \"$name\":" "$folder/compose.override.yaml" | sed -n 's/.*image: //p' >"containers/$name/image"
             echo "$folder" >"containers/$name/from"
             echo "log of $name in ${{folder##*/}}" >"containers/$name/log"
             echo 0 >"containers/$name/code"
@@ -107,7 +107,7 @@ class Bench:
         lines = (f"{service} {text}\n" for service, text in hashes.items())
         (folder / "hashes").write_text("".join(lines), encoding="utf-8")
         (folder / "compose.yaml").write_text(_compose(hashes, start), encoding="utf-8")
-        images = "".join(f"  {service}:\n    image: {image}\n" for service in hashes)
+        images = "".join(f'  "{service}":\n    image: {image}\n' for service in hashes)
         (folder / "compose.override.yaml").write_text(f"services:\n{images}", encoding="utf-8")
         return folder
 
@@ -171,7 +171,7 @@ class Bench:
 
 
 def _compose(hashes: Mapping[str, str], start: int) -> str:
-    services = (f'  {service}:\n    # a note:\n    image: "vllm:v1"\n' for service in hashes)
+    services = (f'  "{service}":\n    # a note:\n    image: "vllm:v1"\n' for service in hashes)
     starts = (f"      start_period: {seconds}s\n" for seconds in (90, start, 300))
     return f"services:\n{''.join(services)}    healthcheck:\n{''.join(starts)}"
 
@@ -193,7 +193,7 @@ def test_release_holds_the_ids_that_its_images_have_when_it_is_written(bench: Be
     """A Compose override, which Compose reads of itself too; nobody but root reads the folder."""
     folder = bench.write(chat="h1", embed="e1")
     text = (folder / "compose.override.yaml").read_text(encoding="utf-8")
-    assert text == "services:\n  chat:\n    image: i1\n  embed:\n    image: i1\n"
+    assert text == 'services:\n  "chat":\n    image: i1\n  "embed":\n    image: i1\n'
     assert {path.name for path in folder.iterdir()} == {
         "about.json",
         "compose.override.yaml",

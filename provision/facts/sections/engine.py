@@ -63,6 +63,7 @@ def _units(lines: list[str]) -> dict[str, str]:
 
 def _configuration(text: str) -> tuple[str, Mapping[str, Any] | None]:
     """Return why daemon.json is none, and the runtimes that it names; None = nobody knows."""
+    text = text.removeprefix("\ufeff")  # dockerd reads past it
     if not text.strip():
         return "", {}  # dockerd starts with an empty file
     try:

@@ -8,9 +8,9 @@ from typing import Final
 
 from provision.facts.health import FileSystem
 
-_ROW: Final = re.compile(
-    r"^-P(?P<of>[ki]) \S.*? +(?P<size>\d{1,18}|-) +(?:\d+|-) +(?P<free>\d{1,18}|-) +\S+ +(?P<path>/.*)$"
-)
+_SIZE: Final = re.compile(r"\d{1,18}")
+_FREE: Final = 2  # words behind the size, with what is used between them
+_PATH: Final = 4  # words behind the size, with the percentage between them
 _MOUNT: Final = re.compile(r"^(mounted|wanted) (ro|rw) (/.*)$")
 
 
@@ -22,13 +22,24 @@ def parse(text: str) -> tuple[FileSystem, ...]:
         if mount := _MOUNT.match(line):
             path = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), mount[3])
             how[mount[1], path] = mount[2]
-        elif (row := _ROW.match(line)) and "-" not in {row["size"], row["free"]}:
-            rows[row["of"]][row["path"]] = int(row["size"]), int(row["free"])
+        elif line.startswith(("-Pk ", "-Pi ")) and (row := _row(line)):
+            path, size, free = row
+            rows[line[2]][path] = size, free
     if not rows["k"]:
         raise ValueError("df tells nothing")
     return tuple(
         _file_system(path, rows["k"][path], rows["i"].get(path), how) for path in sorted(rows["k"])
     )
+
+
+def _row(line: str) -> tuple[str, int, int] | None:
+    """Return path, size and free room of a line of `df`; a device may have blanks in its name."""
+    words = line.split()
+    for index in range(2, len(words) - _PATH):
+        size, free, path = words[index], words[index + _FREE], words[index + _PATH]
+        if path.startswith("/") and _SIZE.fullmatch(size) and _SIZE.fullmatch(free):
+            return line.split(maxsplit=index + _PATH)[-1], int(size), int(free)
+    return None
 
 
 def _file_system(

@@ -8,7 +8,7 @@ from typing import Final
 
 from provision.facts.health import Kernel, Xid
 
-_XID: Final = re.compile(r"NVRM: Xid \(([^)]*)\): *(\d{1,6})")
+_XID: Final = re.compile(r"NVRM: Xid \(([^)]{0,64})\): *(\d{1,6})")
 _BUS: Final = re.compile(r"(?:PCI:)?([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})")
 
 
@@ -16,7 +16,7 @@ def parse(text: str) -> Kernel:
     """Return what the log and the module files tell."""
     lines = text.splitlines()
     said = " ".join(_of(lines, "boot")).lower()
-    killed = (re.search(r"Killed process \d+ \(([^)]*)\)", line) for line in _of(lines, "oom"))
+    killed = (re.search(r"Killed process \d+ \(([^)]{0,64})\)", line) for line in _of(lines, "oom"))
     return Kernel(
         readable="readable" in lines,
         xids=tuple(_xids(lines)),

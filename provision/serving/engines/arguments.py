@@ -44,11 +44,9 @@ def written(name: str, way: Way, value: Argument, where: str) -> Iterator[str]:
             remedy=f"Write {name}: true, or false to leave it out.",
         )
     elif isinstance(value, list) and way in {"many", "append"}:
-        yield from _several(name, way, [_text(item) for item in value])
-    elif (text := _text(value)).startswith("-"):
-        yield f"--{name}={text}"
+        yield from _several(name, way, [_text(item) for item in value], where)
     else:
-        yield from (f"--{name}", text)
+        yield from _one(name, _text(value))
 
 
 def _bare(name: str, way: Way, value: bool, where: str) -> Iterator[str]:  # noqa: FBT001  it is the value of a flag
@@ -63,12 +61,25 @@ def _bare(name: str, way: Way, value: bool, where: str) -> Iterator[str]:  # noq
         yield f"--no-{name}"
 
 
-def _several(name: str, way: Way, texts: Sequence[str]) -> Iterator[str]:
-    if way == "many" and texts:
-        yield from (f"--{name}", *texts)
-    elif way == "append":
+def _several(name: str, way: Way, texts: Sequence[str], where: str) -> Iterator[str]:
+    if way == "many":
+        if dashed := next((text for text in texts if text.startswith("-")), None):
+            raise ServiceError(
+                f"--{name}: '{dashed}' would be read as a flag of its own",
+                where=where,
+                remedy="Leave it out: such a list takes no value that starts with a dash.",
+            )
+        yield from (f"--{name}", *texts) if texts else ()
+    else:
         for text in texts:
-            yield from (f"--{name}", text)
+            yield from _one(name, text)
+
+
+def _one(name: str, text: str) -> Iterator[str]:
+    if text.startswith("-"):
+        yield f"--{name}={text}"
+    else:
+        yield from (f"--{name}", text)
 
 
 def _text(value: object) -> str:

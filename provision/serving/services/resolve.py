@@ -142,7 +142,14 @@ class _Resolver(NamedTuple):
             what = f"{path.name} is no name for a mounted file"
             remedy = "Use letters, digits, dots and dashes."
             raise ServiceError(what, where=self.where("chat_template"), remedy=remedy)
-        return {path.name: self.read(path)}
+        content = self.read(path)
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            what = f"{path} is not UTF-8"
+            remedy = "Save it as UTF-8."
+            raise ServiceError(what, where=self.where("chat_template"), remedy=remedy) from error
+        return {path.name: content}
 
     def read(self, path: Path) -> bytes:
         try:

@@ -19,7 +19,7 @@ _MODEL: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 _FOLDER: Final = r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+)+"
 _TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _IMAGE: Final = (
-    r"(?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9][a-z0-9._/-]*"
+    r"(?:[a-z0-9][a-z0-9.-]*(?::[0-9]+)?/)?[a-z0-9][a-z0-9._/-]*"
     rf"(?::{_TAG})?(?:@sha256:[0-9a-f]{{64}})?"
 )
 
@@ -35,7 +35,8 @@ def _of_form(pattern: str, expected: str) -> Callable[[str], str]:
 
 def _address(text: str) -> str:
     try:
-        return str(ip_address(text))
+        # a scope is of no use to Docker, and may be any text
+        return str(ip_address(text.replace("%", "no scope")))
     except ValueError:
         raise ValueError(
             "expected an IP address of the host, such as 10.0.0.11; 0.0.0.0 stands for all of them"
@@ -60,7 +61,7 @@ Registry = Annotated[
     str,
     AfterValidator(
         _of_form(
-            r"[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)*",
+            r"[a-z0-9][a-z0-9.-]*(?::[0-9]+)?(?:/[a-z0-9._-]+)*",
             "a registry with what comes before an image's name, such as docker.m.daocloud.io",
         )
     ),
@@ -90,6 +91,11 @@ _Flag = Annotated[
     ),
 ]
 _Index = Annotated[int, Field(ge=0)]
+_SECRET: Final = re.compile(
+    r"(?:^|_)(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$",
+    re.IGNORECASE,
+)
+"""Names of variables that hold secrets."""
 
 
 class ServiceWish(BaseModel):
@@ -146,6 +152,17 @@ class ServiceWish(BaseModel):
         if isinstance(gpus, tuple) and len(set(gpus)) < len(gpus):
             raise ValueError("a GPU stands twice in the list")
         return gpus
+
+    @field_validator("environment")
+    @classmethod
+    def _nothing_secret(cls, environment: Mapping[str, str]) -> Mapping[str, str]:
+        for name, value in environment.items():
+            if value and _SECRET.search(name):
+                raise ValueError(
+                    f"{name} would stand in plans and in compose.yaml: for the key that requests "
+                    "must bring write api_key: env:NAME, file:PATH or cmd:COMMAND"
+                )
+        return environment
 
     @property
     def chat_template_file(self) -> Path | None:

@@ -8,13 +8,13 @@ from typing import Any, Final, Protocol
 
 from provision.host.connection import Connection
 from provision.host.tunnel import Tunnel
-from provision.serving.finding import View
+from provision.serving.answer import View
 from provision.serving.service import Service
 from provision.serving.validation.wire import (
-    Answer,
     Limits,
     NoAnswerError,
     Pipe,
+    Reply,
     Request,
     exchange,
 )
@@ -38,7 +38,7 @@ class Call(Protocol):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
-    ) -> Answer:
+    ) -> Reply:
         """Return the answer, whatever its status; raise `NoAnswerError` where there is none.
 
         `body` is sent as JSON. Without one the answer must be a quick one. Raise `ConnectError`
@@ -62,7 +62,7 @@ class _Http:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
-    ) -> Answer:
+    ) -> Reply:
         """Return the answer; see `Call`."""
         limits = self._limits
         if body is None:

@@ -17,7 +17,7 @@ from provision.serving.validation.talk import (
     shown,
     wrong_shape,
 )
-from provision.serving.validation.wire import Answer
+from provision.serving.validation.wire import Reply
 
 _FINISHED: Final = ("stop", "length", "tool_calls")
 _DONE: Final = "[DONE]"
@@ -138,7 +138,7 @@ def _judged(said: Said) -> str:
     return f"answers {only}{shown(said.anything)}"
 
 
-def _events(answer: Answer) -> Iterator[Any]:
+def _events(answer: Reply) -> Iterator[Any]:
     """Yield the events of a stream; raise `Trouble` where it does not end as it must."""
     lines = answer.text.split("\n")  # no other ends a line here: JSON may hold all of Unicode
     rows = [line.removeprefix("data:").strip() for line in lines if line.startswith("data:")]

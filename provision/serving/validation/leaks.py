@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+_READ: Final = 32 << 10  # characters: a model that was asked for a call says no more
 _MARKS: Final = (
     (
         r"<tool_call>\s*<function=|<function=\w+>\s*<parameter=",
@@ -32,6 +33,6 @@ _MARKS: Final = (
 def leaked(text: str) -> str:
     """Return the parser to try for a call that stands in `text`; empty: there is none."""
     for pattern, parser in _MARKS:
-        if re.search(pattern, text, re.DOTALL):
+        if re.search(pattern, text[:_READ], re.DOTALL):
             return parser
     return ""

@@ -11,6 +11,9 @@ NO_PARSER: Final = (
 )
 
 
+_READ: Final = 8 << 10  # characters of a refusal
+
+
 class _Known(NamedTuple):
     pattern: str
     remedy: str
@@ -55,6 +58,6 @@ _BY_STATUS: Final = {
 def advice(said: str, status: int) -> str:
     """Return the remedy for a refusal; empty where it is not a known one."""
     for known in _KNOWN:
-        if re.search(known.pattern, said, re.IGNORECASE):
+        if re.search(known.pattern, said[:_READ], re.IGNORECASE):
             return known.remedy
     return _BY_STATUS.get(status, "")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from provision.secret import redact
+from provision.serving.answer import Concern
 from provision.serving.engines.engine import Dialect
-from provision.serving.finding import Concern
 from provision.serving.service import Service
 from provision.serving.validation.call import Call
 from provision.serving.validation.questions import (
@@ -18,12 +18,13 @@ from provision.serving.validation.questions import (
     TOKENS,
 )
 from provision.serving.validation.refusals import advice
-from provision.serving.validation.wire import Answer
+from provision.serving.validation.wire import Reply
 
 OK: Final = 200
 UNAUTHORISED: Final = (401, 403)
 _MESSAGES: Final = ("error", "message", "detail")
 """Where engines put what they say of a refusal, the outer before the inner."""
+_READ: Final = 64 << 10  # characters
 _SHOWN: Final = 160  # characters of somebody else's text
 
 
@@ -61,7 +62,7 @@ class Talk:
         paths = {"generate": dialect.chat, "embed": dialect.embeddings, "score": dialect.rerank}
         return paths[self.service.task]
 
-    def ask(self, path: str, body: Any = None, *, stream: bool = False) -> Answer:
+    def ask(self, path: str, body: Any = None, *, stream: bool = False) -> Reply:
         """Return a whole answer with status 200; raise `Trouble` for any other."""
         answer = self.call.request(*_line(path, body), body=body, headers=self.key(), stream=stream)
         if answer.status != OK:
@@ -139,7 +140,8 @@ def wrong_shape(detail: str) -> Trouble:
 
 def shown(text: str) -> str:
     """Return somebody else's text as a quotation in one line, short and without secrets."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in redact(text)).split())
+    start = redact(text[:_READ])
+    line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
     return f"'{line[:_SHOWN]}…'" if len(line) > _SHOWN else f"'{line}'"
 
 
@@ -147,7 +149,7 @@ def _line(path: str, body: Any) -> tuple[str, str]:
     return ("GET" if body is None else "POST"), path
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: Reply) -> str:
     """Return what an engine said of its refusal."""
     try:
         value = json.loads(answer.body)

@@ -7,21 +7,26 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from provision.errors import ServiceError, nearest
+from provision.serving.answer import Answer, Concern, Verdict
 from provision.serving.engines.engine import Dialect
-from provision.serving.finding import Concern, Finding, Verdict
 from provision.serving.service import Service, Task
 from provision.serving.validation.basics import check_api_key, check_health, check_models
 from provision.serving.validation.call import Call
 from provision.serving.validation.chat import check_chat, check_stream
 from provision.serving.validation.embeddings import check_embeddings
 from provision.serving.validation.rerank import check_rerank
-from provision.serving.validation.talk import OK, Talk, Trouble
+from provision.serving.validation.talk import OK, Talk, Trouble, shown
 from provision.serving.validation.tools import check_tools, check_tools_stream
 from provision.serving.validation.wire import NoAnswerError
 
 _ALL: Final[tuple[Task, ...]] = ("generate", "embed", "score")
+_SHOWN: Final = 500  # characters of what a service says
+_NONSENSE: Final = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+)
+"""What the checks meet in answers that no engine gives: no surprise of that sort is ours alone."""
 WEDGED: Final = "wedged"
-"""Check of the finding for an engine that says it is healthy and answers nothing."""
+"""Check of the answer for an engine that says it is healthy and answers nothing."""
 
 
 class _Check(NamedTuple):
@@ -54,14 +59,14 @@ def validate(
     *,
     required: frozenset[str] = frozenset(),
     max_model_len: int | None = None,
-) -> list[Finding]:
-    """Call a service and return one finding for each check that was made, in order.
+) -> list[Answer]:
+    """Call a service and return one answer for each check that was made, in order.
 
     What concerns the quality of answers warns, and fails in the checks that are `required`.
     """
     refuse_unknown(required, service, f"service {service.name}: required")
     talk = Talk(service, dialect, call, max_model_len)
-    return list(_findings(talk, required))
+    return list(_answers(talk, required))
 
 
 def checks_of(service: Service) -> tuple[str, ...]:
@@ -84,7 +89,7 @@ def refuse_unknown(required: frozenset[str], service: Service, where: str) -> No
         )
 
 
-def _findings(talk: Talk, required: frozenset[str]) -> Iterator[Finding]:
+def _answers(talk: Talk, required: frozenset[str]) -> Iterator[Answer]:
     passed: set[str] = set()
     checks = [check for check in _CHECKS if _applies(check, talk.service)]
     if not talk.dialect.models:
@@ -97,11 +102,11 @@ def _findings(talk: Talk, required: frozenset[str]) -> Iterator[Finding]:
             said = _said(check, talk, required)
         except NoAnswerError as error:  # the next question would wait as long
             left = [each.name for each in checks[number + 1 :]]
-            yield _finding(_silence(check, talk, error, left), talk, begun)
+            yield _answer(_silence(check, talk, error, left), talk, begun)
             return
         if said.verdict == "ok" or (said.concern == "quality" and not check.must_be_good):
             passed.add(check.name)
-        yield _finding(said, talk, begun)
+        yield _answer(said, talk, begun)
 
 
 def _applies(check: _Check, service: Service) -> bool:
@@ -122,12 +127,15 @@ class _Said(NamedTuple):
 
 def _said(check: _Check, talk: Talk, required: frozenset[str]) -> _Said:
     try:
-        return _Said(check.name, "ok", check.run(talk))
+        return _Said(check.name, "ok", check.run(talk)[:_SHOWN])
     except Trouble as trouble:
         weak = trouble.concern == "quality" and check.name not in required
         remedy = trouble.remedy or _log(talk)
         verdict: Verdict = "warn" if weak else "fail"
-        return _Said(check.name, verdict, trouble.what, remedy, trouble.concern)
+        return _Said(check.name, verdict, trouble.what[:_SHOWN], remedy, trouble.concern)
+    except _NONSENSE as error:
+        what = f"the answer makes no sense: {shown(f'{type(error).__name__}: {error}')}"
+        return _Said(check.name, "fail", what, talk.stranger())
 
 
 def _silence(check: _Check, talk: Talk, error: NoAnswerError, left: list[str]) -> _Said:
@@ -150,8 +158,8 @@ def _is_healthy(talk: Talk) -> bool:
         return False
 
 
-def _finding(said: _Said, talk: Talk, begun: float) -> Finding:
-    return Finding(
+def _answer(said: _Said, talk: Talk, begun: float) -> Answer:
+    return Answer(
         check=said.check,
         service=talk.service.name,
         host=talk.call.host,

@@ -48,7 +48,7 @@ class Request(NamedTuple):
         return {"Connection": "close", **kind, **self.more}
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What came back."""
 
     status: int
@@ -86,7 +86,7 @@ class Pipe(Protocol):
         """Close."""
 
 
-def exchange(pipe: Pipe, request: Request, limits: Limits) -> Answer:
+def exchange(pipe: Pipe, request: Request, limits: Limits) -> Reply:
     """Send a request and return its answer; raise `NoAnswerError`; the pipe is closed after it."""
     wire = _Wire(pipe, limits.first_byte, limits.whole)
     client = HTTPConnection("127.0.0.1")
@@ -102,18 +102,18 @@ def exchange(pipe: Pipe, request: Request, limits: Limits) -> Answer:
         pipe.close()
 
 
-def _read(response: HTTPResponse) -> Answer:
+def _read(response: HTTPResponse) -> Reply:
     """Read to the end; what was said before a break counts, for it shows where it broke."""
     body = bytearray()
     try:
         while chunk := response.read(_CHUNK):
             body += chunk
     except IncompleteRead as error:
-        return Answer(response.status, bytes(body + error.partial), cut=True)
+        return Reply(response.status, bytes(body + error.partial), cut=True)
     except ConnectionError:
-        return Answer(response.status, bytes(body), cut=True)
+        return Reply(response.status, bytes(body), cut=True)
     cut = bool(response.length)  # fewer bytes than were promised
-    return Answer(response.status, bytes(body), cut=cut)
+    return Reply(response.status, bytes(body), cut=cut)
 
 
 class _TooMuchError(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Final
 
 from pydantic import StringConstraints
@@ -12,6 +13,11 @@ from provision.state.shell import literal, quote
 
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
 """40 upper-case hexadecimal digits of an OpenPGP primary key."""
+Component = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~+/-]*$")]
+"""A component of a repository, one word: more would be more components, or another field."""
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+_Suite = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9./][A-Za-z0-9._~+/-]*$")]
+_Uri = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:/[!-Z\[-~]+$")]
 
 _SOURCES: Final = "/etc/apt/sources.list.d"
 _KEYRINGS: Final = "/etc/apt/keyrings"
@@ -29,10 +35,11 @@ class AptRepository(Resource):
 
     kind: ClassVar[str] = "apt_repository"
 
-    uri: str
-    suite: str
+    name: _Name
+    uri: _Uri
+    suite: _Suite
     """A code name, or a path that ends in `/` for a flat repository."""
-    components: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
     key_url: str
     fingerprint: Fingerprint
     replaces: tuple[str, ...] = ()
@@ -51,7 +58,12 @@ class AptRepository(Resource):
             f" openpgp_fingerprints {self._keyring} | sed 's/^/key /'\n"
             f"grep -HF {marks} /etc/apt/sources.list {_SOURCES}/*.list {_SOURCES}/*.sources"
             " 2>/dev/null | grep -v ':[[:space:]]*#' | cut -d: -f1 | uniq"
-            f" | grep -vxF {self._source} | sed 's/^/older /'\n"
+            f" | grep -vxF {self._source} | while read -r file; do\n"
+            'echo "older $file"\n'
+            "case $file in *.sources)\n"
+            f'! grep -i \'^URIs:\' "$file" | grep -qvF {marks} || echo "mixed $file" ;;\n'
+            "esac\n"
+            "done\n"
             f'[ -z "$(find /var/lib/apt/lists -maxdepth 1 -name {quote(self._lists)} 2>/dev/null)" ]'
             " || echo indexed"
         )
@@ -61,6 +73,11 @@ class AptRepository(Resource):
         lines = [line.partition(" ")[::2] for line in output.splitlines() if line]
         if not lines:
             return None
+        mixed = [text for word, text in lines if word == "mixed"]
+        if mixed:
+            raise ValueError(
+                f"{mixed[0]} holds an older source of this repository beside others; take it out"
+            )
         return {
             "source": "".join(f"{text}\n" for word, text in lines if word == "source"),
             "key": " ".join(text for word, text in lines if word == "key"),
@@ -164,22 +181,20 @@ class AptRepository(Resource):
 def _retire(path: str, marks: tuple[str, ...]) -> Command:
     """Return the command that takes an older source out of apt's sight and keeps its text.
 
-    Lines of a list are commented out. A deb822 file goes as a whole, if it holds nothing else.
+    Lines of a list are commented out. A deb822 file, which holds nothing else, goes as a whole.
     """
     title = f"disable the older source {path}"
     if path.endswith(".list"):
         edits = " ".join(
-            "-e " + quote(rf"\|{mark.replace('.', '[.]')}|s/^[[:space:]]*deb/# &/")
-            for mark in marks
+            "-e " + quote(rf"\|{_literally(mark)}|s/^[[:space:]]*deb/# &/") for mark in marks
         )
         script = f"cp -p {quote(path)} {quote(path + '.save')} && sed -i {edits} {quote(path)}"
         return Command(title=title, script=script)
-    patterns = " ".join(f"-e {quote(mark)}" for mark in marks)
-    script = (
-        f"if grep -i '^URIs:' {quote(path)} | grep -vqF {patterns}; then\n"
-        f'    echo "provision: {path} holds other repositories too: take this one out of it" >&2\n'
-        "    exit 1\n"
-        "fi\n"
-        f"mv -f {quote(path)} {quote(path + '.disabled')}"
-    )
+    script = f"mv -f {quote(path)} {quote(path + '.disabled')}"
     return Command(title=title, script=script)
+
+
+def _literally(mark: str) -> str:
+    """Return the regular expression of sed that is `mark` and nothing else, between two `|`."""
+    inside = re.sub(r"[\\^|]", r"\\\g<0>", mark)
+    return re.sub(r"[.*$\[]", r"[\g<0>]", inside)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from provision.state.kinds.paths import OctalMode, parse_stat
+from provision.state.kinds.paths import AbsolutePath, OctalMode, parse_stat
 from provision.state.resource import Command, Resource, State
 from provision.state.shell import quote
 
@@ -14,6 +14,7 @@ class Directory(Resource):
 
     kind: ClassVar[str] = "directory"
 
+    name: AbsolutePath
     mode: OctalMode = "0755"
     owner: str = "root"
     group: str = "root"

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from provision.state.kinds.paths import (
     SHOWN_BYTES,
+    AbsolutePath,
     OctalMode,
     Rights,
     content_or_digest,
@@ -24,6 +25,7 @@ class File(Resource):
 
     kind: ClassVar[str] = "file"
 
+    name: AbsolutePath
     content: str = Field(default="", repr=False)
     mode: OctalMode = "0644"
     owner: str = "root"
@@ -50,7 +52,7 @@ class File(Resource):
         """Want text, mode and owner."""
         if not self.present:
             return None
-        large = len(self.content.encode()) > self._limit
+        large = len(self.content.encode("utf-8", "surrogateescape")) > self._limit
         content = f"sha256:{digest(self.content)}" if large else self.content
         return {"content": content, "mode": self.mode, "owner": self.owner, "group": self.group}
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from provision.state.kinds.paths import Rights, content_or_digest, digest, parse_stat, write
+from provision.state.kinds.paths import (
+    AbsolutePath,
+    OctalMode,
+    Rights,
+    content_or_digest,
+    digest,
+    parse_stat,
+    write,
+)
 from provision.state.resource import Command, Resource, State
 from provision.state.shell import quote
 
 _LIMIT: Final = 1 << 20  # bytes; a configuration file larger than this is not one
+_BOM: Final = "\ufeff"
+"""What some editors write first: Docker reads past it, and a file that we rewrite has none."""
 _TEXT: Final = "(text)"
 """State key of the whole file as probed: carried for the merge, never compared."""
 _RIGHTS: Final = ("(mode)", "(owner)", "(group)")
@@ -24,6 +35,7 @@ class JsonFile(Resource):
 
     kind: ClassVar[str] = "json_file"
 
+    name: AbsolutePath
     merge: Mapping[str, Any] = Field(default_factory=dict)
     """Nested keys to set; mappings are merged, everything else is replaced."""
     defaults: Mapping[str, Any] = Field(default_factory=dict)
@@ -31,7 +43,7 @@ class JsonFile(Resource):
     somebody chose among them stays."""
     check: str = ""
     """Read-only sh that judges the new file `$1` before it takes the old one's place."""
-    mode: str = "0644"
+    mode: OctalMode = "0644"
     """Mode of a file that did not exist; an existing one keeps its own."""
 
     def probe(self) -> str:
@@ -89,6 +101,7 @@ def _text(value: Mapping[str, Any]) -> str:
 
 
 def _parse(text: str) -> dict[str, Any]:
+    text = text.removeprefix(_BOM)
     if not text.strip():
         return {}
     try:
@@ -97,17 +110,19 @@ def _parse(text: str) -> dict[str, Any]:
         raise ValueError(
             f"invalid JSON at line {error.lineno} column {error.colno}: {error.msg}"
         ) from error
+    except RecursionError:
+        raise ValueError("invalid JSON: nested without end") from None
     if not isinstance(value, dict):
         raise ValueError("the file holds no JSON object")  # noqa: TRY004  bad data, not a bug
     return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"the key '{twice}' stands there twice")
-    return dict(pairs)
+    return unique
 
 
 def _held(

@@ -30,7 +30,7 @@ class ModelLeftovers(Resource):
 
     def actual(self, output: str) -> State | None:
         """Parse the list, a folder with its size on disk a line."""
-        found = [_LINE.fullmatch(line) for line in output.splitlines() if line]
+        found = [_LINE.fullmatch(line) for line in output.split("\n") if line]
         if not all(found):
             raise ValueError(f"unexpected answer {output[:80]!r}")
         pairs = sorted((match[2], int(match[1])) for match in found if match)
@@ -47,7 +47,7 @@ class ModelLeftovers(Resource):
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Remove what was listed; a download that was broken off has nobody at work on it."""
         del changed
-        paths = str(actual["(paths)"]).splitlines() if actual else []
+        paths = str(actual["(paths)"]).split("\n") if actual and actual["(paths)"] else []
         return [
             Command(title=f"remove {path}", script=f"rm -rf -- {quote(path)}", timeout=1800)
             for path in paths

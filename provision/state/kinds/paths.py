@@ -17,12 +17,13 @@ SHOWN_BYTES: Final = 65536
 OctalMode = Annotated[str, StringConstraints(pattern=r"^[0-7]{4}$")]
 
 
-_ABSOLUTE: Final = r"^(?:/[^/\x00-\x1f\x7f]+)+$"
+# a blank at the end is lost where sh reads lists of paths
+_ABSOLUTE: Final = r"^(?:/[^/\x00-\x1f\x7f\ud800-\udfff]+)+(?<! )$"
 
 
 def _absolute(path: str) -> str:
     if not re.fullmatch(_ABSOLUTE, path):
-        raise ValueError("expected an absolute path without a slash at its end")
+        raise ValueError("expected an absolute path without a slash or a blank at its end")
     if {".", ".."} & set(path.split("/")):
         raise ValueError("expected a path without . and ..")
     return path
@@ -61,6 +62,8 @@ def content_or_digest(stat: Stat, rest: str, limit: int) -> str:
     if stat.type != "regular file":
         raise ValueError(f"a {stat.type} is in the way of the file")
     if stat.size <= limit:
+        if len(rest) > limit:
+            raise ValueError(f"the file is longer than its {stat.size} bytes")
         return rest
     found = f"sha256:{rest.partition(' ')[0]}"
     if not _DIGEST.fullmatch(found):
@@ -95,7 +98,7 @@ def write(
     `check` is sh that judges the new file `$1` before it takes the old one's place.
     """
     data = content.encode("utf-8", "surrogateescape")
-    target = f"write_file {quote(path)} {' '.join(map(quote, rights))} {probed}"
+    target = f"write_file {quote(path)} {' '.join(map(quote, rights))} {quote(probed)}"
     return Command(
         title=f"write {path}",
         script=f"{literal(data)} | {target} {hashlib.sha256(data).hexdigest()}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
+
+from pydantic import StringConstraints
 
 from provision.state.kinds.paths import AbsolutePath
 from provision.state.resource import Command, Resource, State
 from provision.state.shell import literal, quote
 
+Interpreter = Annotated[str, StringConstraints(pattern=r"^(?:/[A-Za-z0-9._+/-]+|python[0-9.]*)$")]
+"""A Python by its name or its absolute path; as a command word, so no assignment and no keyword."""
 _STAMP: Final = ".provision-requirements"
 
 
@@ -23,7 +27,7 @@ class PythonVenv(Resource):
     """Text of a requirements file with hashes: a mirror can then deliver nothing else."""
     index_url: str
     """Simple index of a PyPI mirror."""
-    python: str = "python3"
+    python: Interpreter = "python3"
     """The interpreter to make it with."""
     environment: Mapping[str, str] = {}
     """Variables for pip, such as proxies."""

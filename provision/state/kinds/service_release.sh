@@ -9,7 +9,7 @@ service_hash() { # RELEASE NAME: the configuration that a release has for a serv
 }
 
 service_image() { # RELEASE NAME: the id of the image that a release has for a service; nothing: none
-    [ ! -f "$1/compose.override.yaml" ] || awk -v line="  $2:" '$0 == line { getline; print $2 }' "$1/compose.override.yaml"
+    [ ! -f "$1/compose.override.yaml" ] || awk -v line="  \"$2\":" '$0 == line { getline; print $2 }' "$1/compose.override.yaml"
 }
 
 service_wish() { # RELEASE NAME: "HASH IMAGE", by which a container of the release is known; nothing: none
@@ -19,7 +19,7 @@ service_wish() { # RELEASE NAME: "HASH IMAGE", by which a container of the relea
 }
 
 service_tags() { # RELEASE: "NAME TAG" of each service, as provision renders compose.yaml
-    awk '/^  [^ #]+:$/ { name = substr($1, 1, length($1) - 1) } /^    image: / { gsub(/"/, "", $2); print name, $2 }' "$1/compose.yaml"
+    awk '/^  "[^"]+":$/ { name = substr($1, 2, length($1) - 3) } /^    image: / { gsub(/"/, "", $2); print name, $2 }' "$1/compose.yaml"
 }
 
 service_look() { # NAME: "STATUS HEALTH RESTARTS HASH IMAGE TAG" of its container; fails when there is none
@@ -81,7 +81,7 @@ service_seal() { # BASE CONTENT: what was written to releases/.CONTENT gets the 
         echo services:
         while read -r service_name service_tag; do
             service_id=$(docker image inspect -f '{{.Id}}' "$service_tag" 2>/dev/null) || continue
-            printf '  %s:\n    image: %s\n' "$service_name" "$service_id"
+            printf '  "%s":\n    image: %s\n' "$service_name" "$service_id"
         done
     } >"$service_new/compose.override.yaml"
     service_name=$2$(sha256sum <"$service_new/compose.override.yaml" | cut -c1-6)

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provision.errors import ServiceError
-from provision.serving.finding import Finding, View
+from provision.serving.answer import Answer, View
 from provision.serving.services.wish import ServiceWish
 from provision.serving.validation.call import FromController
 from provision.serving.validation.leaks import leaked
 from provision.serving.validation.questions import chat_body, tool_body
 from provision.serving.validation.validate import checks_of, refuse_unknown, validate
-from provision.serving.validation.wire import Answer, Limits
+from provision.serving.validation.wire import Limits, Reply
 
 sys.path.insert(0, str(Path(__file__).parent))
 from stand_in import KEY, TEI, VLLM, StandIn, base, running, service
@@ -36,7 +36,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVISION_TEST_OTHER_KEY", "another-key")
 
 
-def findings_of(case: dict[str, Any]) -> tuple[list[Finding], StandIn]:
+def answers_of(case: dict[str, Any]) -> tuple[list[Answer], StandIn]:
     """Validate the stand-in of a case as the controller sees it."""
     sound = base(case["base"])
     wish = {**sound["service"], **case["service"]}
@@ -52,21 +52,21 @@ def findings_of(case: dict[str, Any]) -> tuple[list[Finding], StandIn]:
     return found, server
 
 
-def told(finding: Finding, port: int) -> list[str]:
-    """Return a finding as an operator reads it, without what differs from run to run."""
-    texts = (finding.what, finding.remedy)
+def told(answer: Answer, port: int) -> list[str]:
+    """Return an answer as an operator reads it, without what differs from run to run."""
+    texts = (answer.what, answer.remedy)
     what, remedy = (
         re.sub(r"after \d+\.\d s", "after 0.0 s", t).replace(str(port), "1281") for t in texts
     )
-    return [finding.check, finding.verdict, finding.concern, what, remedy]
+    return [answer.check, answer.verdict, answer.concern, what, remedy]
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_a_case_is_judged_as_its_file_says(path: Path) -> None:
     """Each file is one engine: what it answers, which checks are made, and what is said."""
     case = json.loads(path.read_text(encoding="utf-8"))
-    found, server = findings_of(case)
-    rows = [told(finding, server.port) for finding in found]
+    found, server = answers_of(case)
+    rows = [told(answer, server.port) for answer in found]
     assert [row[0] for row in rows] == case["asked"]
     assert [row for row in rows if row[1] != "ok"] == case["not_ok"]
 
@@ -112,22 +112,22 @@ def test_what_is_well_is_told_with_what_was_seen(
     engine: str, settings: dict[str, Any], said: dict[str, str]
 ) -> None:
     """An operator reads what came back, not merely that it is fine."""
-    found, _ = findings_of(plain(engine, service=settings))
-    assert {finding.check: finding.what for finding in found} == said
+    found, _ = answers_of(plain(engine, service=settings))
+    assert {answer.check: answer.what for answer in found} == said
 
 
 def test_a_model_that_reasons_alone_is_told_so() -> None:
     """An answer without content is one, where it holds reasoning by either name."""
     name = "chat_reasons_only_and_by_the_old_name"
     path = next(path for path in CASES if path.stem == name)
-    found, _ = findings_of(json.loads(path.read_text(encoding="utf-8")))
+    found, _ = answers_of(json.loads(path.read_text(encoding="utf-8")))
     assert found[2].what == "answers with reasoning only: 'They want pong.'"
 
 
 def test_a_model_that_reasons_is_asked_not_to_and_given_room() -> None:
     """What it shows in the first answer decides, and holds for all the others."""
     path = next(path for path in CASES if path.stem == "chat_reasons")
-    found, server = findings_of(json.loads(path.read_text(encoding="utf-8")))
+    found, server = answers_of(json.loads(path.read_text(encoding="utf-8")))
     assert found[2].what == "answers 'pong'"
     first, *rest = (body for path, body in server.asked if path == VLLM.chat)
     assert first == chat_body("gpt-4")
@@ -145,7 +145,7 @@ def plain(engine: str, **more: Any) -> dict[str, Any]:
 
 def test_the_questions_are_asked_as_they_are_written_down() -> None:
     """A model may be made for these questions: the requests are theirs to the last byte."""
-    _, server = findings_of(plain("vllm-chat"))
+    _, server = answers_of(plain("vllm-chat"))
     stream = {"stream": True, "stream_options": {"include_usage": True}}
     chat, tool = chat_body("gpt-4"), tool_body("gpt-4")
     bodies = [body for path, body in server.asked if path == VLLM.chat]
@@ -158,7 +158,7 @@ def test_an_answer_is_never_wanted_longer_than_the_model_is(
 ) -> None:
     """Half of a short context is left to the question."""
     unknown = {"request": "GET /v1/models", "body": {"data": [{"id": "gpt-4"}]}}
-    _, server = findings_of(plain("vllm-chat", max_model_len=length, answers=[unknown]))
+    _, server = answers_of(plain("vllm-chat", max_model_len=length, answers=[unknown]))
     assert server.asked[0][1]["max_tokens"] == tokens
 
 
@@ -182,7 +182,7 @@ def test_a_silent_engine_that_lost_its_health_is_not_called_wedged() -> None:
         class Dying(FromController):
             asked = 0
 
-            def request(self, method: str, path: str, **more: Any) -> Answer:
+            def request(self, method: str, path: str, **more: Any) -> Reply:
                 self.asked += path == "/health"
                 if self.asked == 2:
                     server.answers = [{**answers[0], "status": 503}]
@@ -198,7 +198,7 @@ def test_a_required_check_is_made_whatever_came_before() -> None:
     """A declined call would hide that the streamed one was never asked for."""
     declined = next(path for path in CASES if path.stem == "tools_declined")
     case = json.loads(declined.read_text(encoding="utf-8"))
-    found, _ = findings_of({**case, "required": ["tools_stream"]})
+    found, _ = answers_of({**case, "required": ["tools_stream"]})
     assert [(each.check, each.verdict) for each in found][-2:] == [
         ("tools", "warn"),
         ("tools_stream", "fail"),
@@ -260,10 +260,10 @@ class Says:
     def __init__(self, answer: bytes) -> None:
         self.answer = answer
 
-    def request(self, method: str, path: str, **_: Any) -> Answer:
+    def request(self, method: str, path: str, **_: Any) -> Reply:
         """Return it."""
         del method, path
-        return Answer(200, self.answer)
+        return Reply(200, self.answer)
 
 
 NAMES = (

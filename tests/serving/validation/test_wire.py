@@ -12,9 +12,9 @@ import pytest
 
 from provision.serving.validation.wire import (
     MOST_BYTES,
-    Answer,
     Limits,
     NoAnswerError,
+    Reply,
     Request,
     exchange,
 )
@@ -26,7 +26,7 @@ SHORT = Limits(connect=1, first_byte=0.3, whole=0.6)
 ASK = Request("GET", "/health")
 
 
-def said(*pieces: bytes, pause: float = 0, end: bool = True) -> Answer:
+def said(*pieces: bytes, pause: float = 0, end: bool = True) -> Reply:
     """Return what is made of an answer that comes in pieces, with pauses, in seconds."""
     ours, theirs = socket.socketpair()
 
@@ -54,12 +54,12 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 def test_an_answer_comes_back_whole() -> None:
     """By its length, by chunks, or until the other side ends."""
-    assert said(HEAD + b"Content-Length: 4\r\n\r\npong") == Answer(200, b"pong")
+    assert said(HEAD + b"Content-Length: 4\r\n\r\npong") == Reply(200, b"pong")
     assert said(
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\npo\r\n", b"2\r\nng\r\n0\r\n\r\n"
-    ) == (Answer(200, b"pong"))
-    assert said(HEAD + b"\r\npo", b"ng") == Answer(200, b"pong")
-    assert said(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") == Answer(503, b"")
+    ) == (Reply(200, b"pong"))
+    assert said(HEAD + b"\r\npo", b"ng") == Reply(200, b"pong")
+    assert said(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") == Reply(503, b"")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_answer_comes_back_whole() -> None:
 )
 def test_an_answer_that_breaks_off_is_known_as_one(head: bytes) -> None:
     """What came before the break is kept, for it shows where it broke."""
-    assert said(HEAD + head) == Answer(200, b"pong", cut=True)
+    assert said(HEAD + head) == Reply(200, b"pong", cut=True)
 
 
 @pytest.mark.parametrize(

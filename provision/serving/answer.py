@@ -1,4 +1,4 @@
-"""The finding of a validation: one line about one thing that a service must do."""
+"""The answer of a service to a validation: one line about one thing that it must do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BEFORE: Final = "before"
 """How the release is called to which a failed one was rolled back."""
 
 
-class Finding(BaseModel):
-    """What one check of a service has to say; any `fail` is a reason to roll back."""
+class Answer(BaseModel):
+    """What one check of a service came to; any `fail` is a reason to roll back."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,0 +1,10 @@
+# A host whose daemon.json begins with a UTF-8 byte order mark, as some editors leave it; Docker runs with it.
+set -eu
+file=/etc/docker/daemon.json
+mkdir -p /etc/docker
+[ -e "$file" ] || printf '{\n    "max-concurrent-downloads": 7\n}\n' >"$file"
+if [ "$(head -c 3 "$file" | od -An -tx1 | tr -d ' ')" != efbbbf ]; then
+    { printf '\357\273\277' && cat "$file"; } >"$file.new"
+    mv "$file.new" "$file"
+    ! command -v dockerd >/dev/null || systemctl restart docker
+fi

@@ -1,0 +1,77 @@
+"""How rpm and dnf answer for a package, and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+from provision.state.resource import Command, State
+from provision.state.shell import quote
+
+_FORMAT: Final = r"%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"
+_TIMEOUT: Final = 1800  # seconds: a slow mirror, not a hung one
+
+
+def probe(name: str) -> str:
+    """Ask rpm, which fails with 1 for a missing package and for a broken database alike."""
+    return (
+        f"rpm_said=$(rpm -q --qf '{_FORMAT}' -- {quote(name)} 2>&1) || case $rpm_said in\n"
+        f"    {quote(f'package {name} is not installed')}) return 1 ;;\n"
+        '    *) printf "%s\\n" "$rpm_said" >&2; return 2 ;;\n'
+        "esac\n"
+        'printf "%s\\n" "$rpm_said"\n'
+        f"! dnf_excluded {quote(name)} || echo held"
+    )
+
+
+def state(output: str) -> State | None:
+    """Parse versions and hold; of several that are installed side by side the last one counts."""
+    *versions, last = output.split() or [""]
+    held = last == "held"
+    if not held:
+        versions.append(last)
+    if not versions or not all(":" in version for version in versions):
+        raise ValueError(f"unexpected answer {output.strip()!r}")
+    return {"installed": True, "version": versions[-1].removeprefix("0:"), "hold": held}
+
+
+def fits(version: str, wanted: str) -> bool:
+    """Say whether an installed version is the wanted one, with or without epoch and release."""
+    bare = version.partition(":")[2] or version
+    known = (version, bare, version.rpartition("-")[0], bare.rpartition("-")[0])
+    return any(fnmatchcase(text, wanted) for text in known)
+
+
+def transaction(
+    install: Mapping[str, str | None],
+    remove: Sequence[str],
+    moved: Sequence[str],
+    lock_timeout: int,
+) -> Command:
+    """Return one transaction; `moved` are held packages that it may move.
+
+    What is to be removed goes with what replaces it; dnf removes nothing that is not named.
+    """
+    specs = [f"{name}-{version}" if version else name for name, version in install.items()]
+    words = " ".join(map(quote, specs))
+    variables = [f"LOCK_TIMEOUT={lock_timeout}"]
+    if remove:
+        variables.append(f"DNF_REMOVES={quote(' '.join(remove))}")
+    if moved:
+        variables.append(f"DNF_MOVES={quote(' '.join(moved))}")
+    parts = (("remove", remove), ("install", specs))
+    return Command(
+        title="; ".join(f"{verb} {', '.join(some)}" for verb, some in parts if some),
+        script="\n".join([*variables, f"dnf_apply {words}".rstrip()]),
+        shown="\n".join(
+            f"dnf {verb} {' '.join(map(quote, some))}" for verb, some in reversed(parts) if some
+        ),
+        timeout=_TIMEOUT + 2 * lock_timeout,
+    )
+
+
+def hold(names: Sequence[str]) -> Command:
+    """Return the command after which `dnf upgrade` and dnf-automatic leave packages alone."""
+    script = f"dnf_hold {' '.join(map(quote, names))}"
+    return Command(title=f"hold {', '.join(names)}", script=script)
