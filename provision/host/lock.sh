@@ -3,6 +3,7 @@
 #   run    id of the run            boot  boot id of the host when it was taken
 #   who    who has it               beat  uptime of the host at the last sign of life, in seconds
 #   owner  who, since when and what, as a JSON object       held  there = kept by hand
+#   left   there = nobody talks to the holder any more, which waits for what still runs
 lock_home=/var/lib/provision
 lock=$lock_home/lock
 journal=$lock_home/journal.jsonl
@@ -39,6 +40,7 @@ lock_judge() { # SILENCE: prints free, held, manual, step or detached; kills a h
     lock_run=$(cat "$lock/run")
     [ "$(cat "$lock/boot")" = "$(cat /proc/sys/kernel/random/boot_id)" ] || { echo dead; return; }
     for lock_pid in $(lock_marked PROVISION_LOCK "$lock_run"); do
+        [ ! -e "$lock/left" ] || break
         if [ $(($(lock_uptime) - $(cat "$lock/beat"))) -lt "$1" ]; then echo held; return; fi
         kill -9 "$lock_pid" 2>/dev/null || :
     done
@@ -125,11 +127,10 @@ lock_hold() { # RUN WORD: keep the lock as long as somebody talks to us
                 ;;
         esac
     done
-    # Nobody talks to us any more. What still runs keeps the lock, and the next run looks at that.
-    if lock_is "$1" && [ -z "$(lock_marked PROVISION_RUN "$1")$(lock_units)" ]; then
-        journal "{\"run\":\"$1\",\"event\":\"died\""
-        lock_drop "$1"
-    fi
+    ! lock_is "$1" || : >"$lock/left"
+    while lock_is "$1" && [ -n "$(lock_marked PROVISION_RUN "$1")$(lock_units)" ]; do sleep 1; done
+    ! lock_is "$1" || journal "{\"run\":\"$1\",\"event\":\"died\""
+    lock_drop "$1"
 }
 
 lock_show() { # WORD: who has the host

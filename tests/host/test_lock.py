@@ -73,7 +73,10 @@ class Host:
 
     def step(self, run: str) -> subprocess.Popen[str]:
         """Start a step of a run that takes long."""
-        return self.start("sleep 300; :", PROVISION_RUN=run)
+        child = self.start("echo ready; sleep 300; :", PROVISION_RUN=run)
+        assert child.stdout
+        assert child.stdout.readline() == "ready\n"
+        return child
 
     @property
     def events(self) -> list[tuple[str, str]]:
@@ -114,11 +117,12 @@ def tell(child: subprocess.Popen[str], line: str) -> None:
     child.stdin.flush()
 
 
-def hang_up(child: subprocess.Popen[str]) -> None:
+def hang_up(child: subprocess.Popen[str], *, wait: bool = True) -> None:
     """End the connection of a run."""
     assert child.stdin
     child.stdin.close()
-    child.wait(timeout=30)
+    if wait:
+        child.wait(timeout=30)
 
 
 @pytest.fixture(params=SHELLS, ids=lambda shell: Path(shell[0]).name)
@@ -169,9 +173,9 @@ def test_killed_holder_is_proven_gone(host: Host) -> None:
 def test_step_that_still_runs_keeps_the_lock(host: Host) -> None:
     """A run that died leaves the host to nobody before its step has ended, itself included."""
     first, step = host.taken("r1"), host.step("r1")
-    hang_up(first)
-    assert host.is_locked
-    waiting = host.take("r2", patience=1)
+    hang_up(first, wait=False)
+    _until(lambda: (host.home / "lock" / "left").exists())
+    waiting = host.take("r2", patience=3)
     state = said(waiting)
     assert state.startswith("wait ")
     while state.startswith("wait "):

@@ -147,6 +147,18 @@ class Workshop:
         )
         return Answer(done.returncode, done.stdout, done.stderr)
 
+    def begin(self, *words: str | Path) -> subprocess.Popen[str]:
+        """Start `inv …` in its folder, to be killed or waited for by the caller."""
+        return subprocess.Popen(
+            [INV, *map(str, words)],
+            cwd=self.folder,
+            env={**os.environ, "THINGS_TOKEN": TOKEN, "PYTHONPATH": str(self.folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def describe(
         self, *roles: str, things: Mapping[str, Any] | None = None, **hosts: Mapping[str, Any]
     ) -> None:

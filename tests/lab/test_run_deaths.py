@@ -1,0 +1,228 @@
+"""Runs that die and runs that meet: the next one finishes, and a host is never changed by two."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import pytest
+from keyboard import NAME, Answer, await_that
+from workshop import Workshop, furnish
+
+from provision import lab as labs
+
+pytestmark = pytest.mark.lab
+HOSTS: Final = ("gpu01", "gpu02")
+MOMENTS: Final = 20
+LONGEST: Final = 3.0  # seconds that a run takes, about
+ROLE: Final = '''\
+"""Hall: changes of all sorts, of which one takes a while and one must never run twice at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from provision.facts import Facts
+from provision.inventory.schema import Host
+from provision.state.kinds.directory import Directory
+from provision.state.kinds.file import File
+from provision.state.kinds.guarded_command import GuardedCommand
+from provision.state.kinds.json_file import JsonFile
+from provision.state.kinds.package import Package
+from provision.state.kinds.systemd_service import SystemdService
+from provision.state.resource import Resource
+from provision.state.role import Role
+
+
+class Hall(Role):
+    """What a service needs, and the service."""
+
+    text: str = "new"
+    """What the configuration says."""
+
+    def resources(self, host: Host, facts: Facts) -> Iterator[Resource]:
+        """Yield them."""
+        service = SystemdService(name="things")
+        yield Directory(name="/etc/hall")
+        yield File(name="/etc/hall/conf", content=self.text, notify=(service.restart,))
+        yield JsonFile(
+            name="/etc/hall/daemon.json", merge={"text": self.text}, notify=(service.restart,)
+        )
+        yield GuardedCommand(
+            name="walk through the hall",
+            done_when=f"[ \\"$(cat /etc/hall/seen 2>/dev/null)\\" = '{self.text}' ]",
+            script=(
+                "mkdir /run/hall || : >/root/met-somebody\\n"
+                f"sleep 0.4; rmdir /run/hall; printf %s '{self.text}' >/etc/hall/seen"
+            ),
+        )
+        yield Package(name="zstd")
+        yield service
+'''
+PREPARE: Final = """\
+rm -rf /etc/hall /run/hall /root/met-somebody
+DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null && dpkg -P zstd >/dev/null 2>&1
+systemctl restart things
+"""
+UNLOCKED: Final = "test ! -e /var/lib/provision/lock"
+LAST: Final = """\
+[ ! -e /root/met-somebody ] || echo "two at once"
+[ -z "$(ls -A /var/lib/provision/pending 2>/dev/null)" ] || echo "a note is left"
+[ -z "$(dpkg --audit)" ] || echo "a package is broken"
+started=$(date -d "$(systemctl show -p ExecMainStartTimestamp --value things)" +%s)
+for file in conf daemon.json; do
+    [ "$started" -ge "$(stat -c %Y /etc/hall/$file)" ] || echo "$file was written after the restart"
+done
+"""
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """Return a project with a role that has all sorts of changes, and two hosts."""
+    name = f"{NAME}-deaths"
+    labs.down(name)
+    workshop = furnish(labs.up(hosts=2, name=name, roles=()), tmp_path_factory.mktemp("hall"))
+    (workshop.folder / "roles/hall").mkdir()
+    (workshop.folder / "roles/hall/role.py").write_text(ROLE)
+    workshop.prepare(*HOSTS)
+    yield workshop
+    labs.down(name)
+
+
+def prepared(hall: Workshop, *hosts: str) -> None:
+    """Bring hosts back to where a run has all to do."""
+    for host in hosts:
+        hall.lab.exec(host, PREPARE)
+
+
+def described(hall: Workshop, text: str, *hosts: str) -> str:
+    """Write an inventory in which these hosts are to say `text`; return its name."""
+    hall.describe(
+        "hall", **{host: {**hall.address(host), "hall": {"text": text}} for host in hosts}
+    )
+    path = hall.inventory.with_name(f"{text}.yaml")
+    path.write_text(hall.inventory.read_text())
+    return str(path)
+
+
+def assert_finished(hall: Workshop, inventory: str, host: str = "gpu01") -> None:
+    """See that the next run finishes a host, and that the one after it has nothing to do."""
+    words = ("--inventory", inventory, "--host", host)
+    finished = hall.inv("provision", *words, "--yes")
+    assert finished.status == 0, finished.text
+    again = hall.inv("plan", *words)
+    assert (again.status, "0 changes" in again.stdout) == (0, True), again.text
+    await_that(lambda: hall.lab.exec(host, UNLOCKED).returncode == 0, 10)
+    assert hall.lab.exec(host, LAST).stdout == ""
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_run_killed_at_any_moment_is_finished_by_the_next(hall: Workshop, seed: int) -> None:
+    """Twenty moments a seed: restarts that were pending are done, and nothing is left behind."""
+    inventory = described(hall, "new", *HOSTS)
+    chance = random.Random(seed)  # noqa: S311  no secret
+    for _ in range(MOMENTS):
+        prepared(hall, "gpu01")
+        run = hall.begin("provision", "--inventory", inventory, "--host", "gpu01", "--yes")
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(chance.uniform(0.2, LONGEST))
+        run.kill()
+        run.communicate()
+        assert_finished(hall, inventory)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"event":"begin"',
+        '"event": "step".*"make the directory',
+        '"event": "done".*"make the directory',
+        '"event": "step".*"note: restart',
+        '"event": "done".*"note: restart',
+        '"event": "done".*"write /etc/hall/daemon.json',
+        '"event": "step".*"install zstd',
+        '"event": "step".*"title": "restart',
+        '"event": "done".*"title": "restart',
+        '"event": "end"',
+    ],
+)
+def test_run_killed_after_a_line_of_the_journal_is_finished_by_the_next(
+    hall: Workshop, line: str
+) -> None:
+    """Whatever the journal says last, the next run brings the host to its end."""
+    inventory = described(hall, "new", *HOSTS)
+    prepared(hall, "gpu01")
+    hall.lab.exec("gpu01", "rm -f /var/lib/provision/journal.jsonl")
+    run = hall.begin("provision", "--inventory", inventory, "--host", "gpu01", "--yes")
+    seen = f"until grep -Eqs '{line}' /var/lib/provision/journal.jsonl; do sleep 0.01; done"
+    assert hall.lab.exec("gpu01", f"timeout 30 sh -c {json.dumps(seen)}").returncode == 0
+    run.kill()
+    run.communicate()
+    assert_finished(hall, inventory)
+
+
+def test_what_a_dead_run_did_is_in_the_history(hall: Workshop) -> None:
+    """Who, when, what, and the step after which nothing is known; then what the next run did."""
+    inventory = described(hall, "new", *HOSTS)
+    prepared(hall, "gpu01")
+    hall.lab.exec("gpu01", "rm -f /var/lib/provision/journal.jsonl")
+    run = hall.begin("provision", "--inventory", inventory, "--host", "gpu01", "--yes")
+    assert run.stderr
+    for line in run.stderr:
+        if "walk through the hall" in line:
+            break
+    run.kill()
+    run.communicate()
+    assert_finished(hall, inventory)
+    answer = hall.inv("history", "--inventory", inventory, "--host", "gpu01", "--format", "json")
+    died, done = (runs := json.loads(answer.stdout)["hosts"]["gpu01"])[:2]
+    assert len(runs) == 2, runs
+    assert (died["outcome"], died["what"]) == ("died", "inv provision")
+    assert died["detail"] == "last step: walk through the hall"
+    assert done["outcome"] == "done"
+    assert "package:zstd" in done["changed"]
+    assert died["who"] == done["who"]
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_two_operators_never_change_one_host_at_once(hall: Workshop, seed: int) -> None:
+    """Ten schedules a seed: who comes second is told who is there, and no lock is left."""
+    chance = random.Random(seed)  # noqa: S311  no secret
+    for _ in range(10):
+        runs = []
+        prepared(hall, *HOSTS)
+        for text in ("anna", "bob"):
+            hosts = chance.choice([("gpu01",), ("gpu02",), HOSTS, HOSTS])
+            inventory = described(hall, text, *hosts)
+            runs.append(hall.begin("provision", "--inventory", inventory, "--yes"))
+            time.sleep(chance.uniform(0, 1.5))
+        if chance.random() < 0.3:
+            runs[0].send_signal(chance.choice([signal.SIGKILL, signal.SIGINT]))
+        answers = [_answer(run) for run in runs]
+        for answer in answers:
+            assert _is_sound(answer), answer.text
+        for host in HOSTS:
+            left = hall.lab.exec(host, "ls -d /root/met-somebody /var/lib/provision/lock")
+            assert left.stdout == "", answers
+
+
+def _answer(run: subprocess.Popen[str]) -> Answer:
+    stdout, stderr = run.communicate(timeout=120)
+    return Answer(run.returncode, stdout, stderr)
+
+
+def _is_sound(answer: Answer) -> bool:
+    """Tell a run that did all, or says why not, from one that failed otherwise."""
+    reasons = (
+        *("is at work there since", "Stopping what runs", "interrupted", "still runs"),
+        *("was not in the plan that was shown", "no longer what was probed"),
+    )
+    return answer.status in {0, -signal.SIGKILL} or any(why in answer.text for why in reasons)
