@@ -11,7 +11,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from shlex import quote
 from typing import IO, Any, Final, NamedTuple
 
@@ -20,6 +21,7 @@ from provision.host.client import chain, client
 from provision.host.login import explain, place_of
 from provision.host.sudo import explain_sudo
 from provision.inventory.schema import Host
+from provision.state.shell import nonce
 
 CIPHERS: Final = ",".join(
     (
@@ -49,10 +51,18 @@ _OPTIONS: Final = {
 _FAILED: Final = 255
 """The exit status by which ssh says that it, not the command, has failed."""
 _GLANCE: Final = 0.25  # seconds between looks at a child
+_MOST_SAID: Final = 1 << 16  # bytes of what sudo says before it lets us in
 _GRACE: Final = 3  # seconds that a child has to end after it was asked to
 _TARGET: Final = "\0"  # stands for %h and %p while the other percent signs are doubled
+_WORD: Final = nonce()  # sudo's prompt
+_IN: Final = nonce()  # what says on stderr that sudo has let us in
 _AS_ROOT: Final = (
     'if [ "$(id -u)" = 0 ]; then exec sh -c "$@"; else exec env LC_ALL=C sudo -n sh -c "$@"; fi'
+)
+_ENTER: Final = f'echo {_IN} >&2; exec sh -c "$@"'
+_AS_ROOT_ASKED: Final = (
+    f'if [ "$(id -u)" = 0 ]; then exec sh -c {quote(_ENTER)} sh "$@"; '
+    f'else exec env LC_ALL=C sudo -S -p {_WORD} sh -c {quote(_ENTER)} sh "$@"; fi'
 )
 _BUSY: Final = re.compile(r"kex_exchange_identification|banner exchange|Connection reset by peer")
 _CHANGED_KEY: Final = "IDENTIFICATION HAS CHANGED"
@@ -103,10 +113,11 @@ def ssh_argv(host: Host) -> list[str]:
     return argv
 
 
-def as_root(script: str, *arguments: str) -> str:
+def as_root(host: Host, script: str, *arguments: str) -> str:
     """Return the command line that runs `script` with root's sh, whoever logs in, with any shell."""
     words = " ".join(quote(word) for word in (script, "provision", *arguments))
-    return f"exec sh -c {quote(_AS_ROOT)} sh {words}"
+    entrance = _AS_ROOT_ASKED if host.ssh.sudo_password else _AS_ROOT
+    return f"exec sh -c {quote(entrance)} sh {words}"
 
 
 def run_ssh(
@@ -117,19 +128,64 @@ def run_ssh(
     `watch` is called four times a second. The child is in a session of its own: Ctrl-C on the
     operator's terminal reaches us, and we decide.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        _entrance(host, stdin, err) as (data, enter),
+    ):
+
+        def look() -> None:
+            enter()
+            watch()
+
         child = subprocess.Popen(
             [*ssh_argv(host), command],
-            stdin=stdin,
+            stdin=data,
             stdout=out,
             stderr=err,
             start_new_session=True,
         )
         try:
-            status = _watched(child, watch)
+            status = _watched(child, look)
         finally:
             _end(child)
-        return Ended(status, _text(out), _text(err))
+        return Ended(status, _text(out), _text(err).rpartition(f"{_IN}\n")[2])
+
+
+@contextmanager
+def _entrance(
+    host: Host, stdin: int | IO[bytes], err: IO[bytes]
+) -> Iterator[tuple[int | IO[bytes], Callable[[], None]]]:
+    """Yield what ssh reads, and what gives sudo its password there before the data may follow.
+
+    Without a password ssh reads the data itself; with one, cat writes it behind the password.
+    """
+    password = host.ssh.sudo_password
+    if password is None:
+        yield stdin, lambda: None
+        return
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "wb", buffering=0) as write:
+        state = {"asked": False}
+        feeders: list[subprocess.Popen[bytes]] = []
+
+        def enter() -> None:
+            said = os.pread(err.fileno(), _MOST_SAID, 0).decode(errors="replace")
+            if feeders:
+                return
+            if _IN in said:
+                feeders.append(subprocess.Popen(["cat"], stdin=stdin, stdout=write))
+                write.close()  # the end of what cat writes is the end of it
+            elif _WORD in said and not state["asked"]:
+                state["asked"] = True
+                write.write(password.reveal().encode() + b"\n")
+
+        try:
+            yield read, enter
+        finally:
+            for feeder in feeders:
+                feeder.kill()
+                feeder.wait()
 
 
 def explain_ended(host: Host, ended: Ended) -> ConnectError | None:

@@ -149,7 +149,9 @@ class _Push:
         """Let ssh read the file from where the host has it; we see how far it is by our own fd."""
         local = self.origin / item.path
         target = f"{self.bulk.folder}/{item.path}"
-        command = as_root(_RECEIVE, f"{target}.pushing", target, str(item.offset), str(item.size))
+        command = as_root(
+            self.host, _RECEIVE, f"{target}.pushing", target, str(item.offset), str(item.size)
+        )
         before = self.done
         with origin.opened(local) as file:
             os.lseek(file, item.offset, os.SEEK_SET)
@@ -167,7 +169,7 @@ class _Push:
     def _send_small(self, batch: Sequence[_Item]) -> None:
         """Send many files as one stream that goes from tar straight into ssh."""
         with origin.stream(self.origin, [item.path for item in batch]) as stream:
-            command = as_root(_UNPACK, self.bulk.folder)
+            command = as_root(self.host, _UNPACK, self.bulk.folder)
             self._judge(run_ssh(self.host, command, stream, self._heed))
         for item in batch:
             origin.check(self.origin / item.path, item.size)
@@ -185,7 +187,7 @@ class _Push:
         with tempfile.TemporaryFile() as file:
             file.write(script.encode("utf-8", "surrogateescape"))
             file.seek(0)
-            ended = run_ssh(self.host, as_root("exec sh -s"), file, self._heed)
+            ended = run_ssh(self.host, as_root(self.host, "exec sh -s"), file, self._heed)
         self._judge(ended)
         return map(int, ended.stdout.split())
 

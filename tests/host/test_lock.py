@@ -174,7 +174,7 @@ def test_step_that_still_runs_keeps_the_lock(host: Host) -> None:
     """A run that died leaves the host to nobody before its step has ended, itself included."""
     first, step = host.taken("r1"), host.step("r1")
     hang_up(first, wait=False)
-    _until(lambda: (host.home / "lock" / "left").exists())
+    _until((host.home / "lock" / "left").exists)
     waiting = host.take("r2", patience=3)
     state = said(waiting)
     assert state.startswith("wait ")

@@ -130,7 +130,7 @@ def test_arguments_reach_the_script_as_they_are(
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
     words = ["a b", "it's", '"$HOME"', "`id`", "模型", "-n", "*", "!"]
-    command = as_root('printf "%s\\n" "$@"', *words)
+    command = as_root(Host(name="gpu01"), 'printf "%s\\n" "$@"', *words)
     done = subprocess.run(
         [*shell, "-c", command],
         capture_output=True,

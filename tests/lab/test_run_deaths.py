@@ -45,6 +45,8 @@ class Hall(Role):
 
     text: str = "new"
     """What the configuration says."""
+    pause: str = "sleep 0.4"
+    """What somebody does in the hall."""
 
     def resources(self, host: Host, facts: Facts) -> Iterator[Resource]:
         """Yield them."""
@@ -59,7 +61,7 @@ class Hall(Role):
             done_when=f"[ \\"$(cat /etc/hall/seen 2>/dev/null)\\" = '{self.text}' ]",
             script=(
                 "mkdir /run/hall || : >/root/met-somebody\\n"
-                f"sleep 0.4; rmdir /run/hall; printf %s '{self.text}' >/etc/hall/seen"
+                f"{self.pause}; rmdir /run/hall; printf %s '{self.text}' >/etc/hall/seen"
             ),
         )
         yield Package(name="zstd")
@@ -101,11 +103,10 @@ def prepared(hall: Workshop, *hosts: str) -> None:
         hall.lab.exec(host, PREPARE)
 
 
-def described(hall: Workshop, text: str, *hosts: str) -> str:
+def described(hall: Workshop, text: str, *hosts: str, **more: str) -> str:
     """Write an inventory in which these hosts are to say `text`; return its name."""
-    hall.describe(
-        "hall", **{host: {**hall.address(host), "hall": {"text": text}} for host in hosts}
-    )
+    wanted = {"hall": {"text": text, **more}}
+    hall.describe("hall", **{host: {**hall.address(host), **wanted} for host in hosts})
     path = hall.inventory.with_name(f"{text}.yaml")
     path.write_text(hall.inventory.read_text())
     return str(path)
@@ -226,3 +227,69 @@ def _is_sound(answer: Answer) -> bool:
         *("was not in the plan that was shown", "no longer what was probed"),
     )
     return answer.status in {0, -signal.SIGKILL} or any(why in answer.text for why in reasons)
+
+
+def _at_work(hall: Workshop, inventory: str, step: str) -> subprocess.Popen[str]:
+    """Begin to provision, and return when that step has begun."""
+    run = hall.begin("provision", "--inventory", inventory, "--yes")
+    assert run.stderr
+    assert any(step in line for line in run.stderr)
+    return run
+
+
+def _ended(run: subprocess.Popen[str], within: float) -> Answer:
+    """Press Ctrl-C and return what the run says within so many seconds."""
+    run.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    answer = _answer(run)
+    assert time.monotonic() - began < within, answer.text
+    assert "Traceback" not in answer.text
+    return answer
+
+
+@pytest.mark.parametrize("pause", ["sleep 60", "trap '' TERM; sleep 60; sleep 60"])
+def test_ctrl_c_stops_what_runs_on_the_hosts_and_leaves_nothing(hall: Workshop, pause: str) -> None:
+    """Within 3 seconds: what was done and what was not; no lock, no process; the next run finishes."""
+    inventory = described(hall, "new", *HOSTS, pause=pause)
+    prepared(hall, *HOSTS)
+    answer = _ended(_at_work(hall, inventory, "walk through the hall"), 3)
+    assert answer.status == 1
+    assert "Stopping what runs on the hosts" in answer.stderr
+    for host in HOSTS:
+        assert f"{host}: walk through the hall: stopped by the operator" in answer.stdout
+        assert hall.lab.exec(host, UNLOCKED).returncode == 0
+        assert hall.lab.exec(host, "pgrep -f '[s]leep 60'").stdout == ""
+        assert hall.lab.exec(host, "grep -lzs PROVISION_ /proc/[0-9]*/environ").stdout == ""
+        assert hall.lab.exec(host, "test -e /etc/hall/daemon.json").returncode == 0
+        hall.lab.exec(host, "rmdir /run/hall")
+    inventory = described(hall, "new", *HOSTS)
+    assert_finished(hall, inventory)
+
+
+def test_second_ctrl_c_leaves_at_once(hall: Workshop) -> None:
+    """Nobody waits for a host any more; what it does is the next run's business."""
+    inventory = described(hall, "new", *HOSTS, pause="trap '' TERM; sleep 3; sleep 3")
+    prepared(hall, *HOSTS)
+    run = _at_work(hall, inventory, "walk through the hall")
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert _ended(run, 1).status == 1
+    for host in HOSTS:
+        await_that(lambda host=host: hall.lab.exec(host, UNLOCKED).returncode == 0, 20)  # type: ignore[misc]
+        hall.lab.exec(host, "rmdir /run/hall")
+    assert_finished(hall, described(hall, "new", *HOSTS))
+
+
+def test_ctrl_c_ends_a_plan_that_waits_for_a_host(hall: Workshop) -> None:
+    """A host that accepts connections and says nothing holds nobody."""
+    inventory = described(hall, "new", *HOSTS)
+    hall.lab.exec("gpu02", "iptables -I INPUT -p tcp --dport 22 -j DROP")
+    try:
+        run = hall.begin("plan", "--inventory", inventory)
+        time.sleep(1.5)
+        assert run.poll() is None
+        answer = _ended(run, 3)
+    finally:
+        hall.lab.exec("gpu02", "iptables -D INPUT -p tcp --dport 22 -j DROP")
+    assert answer.status == 1
+    assert "interrupted" in answer.stderr

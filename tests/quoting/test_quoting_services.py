@@ -28,7 +28,7 @@ from provision.serving.services.wish import BindAddress, ServiceName
 from provision.state.kinds.service import Release
 from provision.state.kinds.service import Service as Container
 from provision.state.role import load_roles
-from provision.state.shell import framed, functions
+from provision.state.shell import framed, functions, quote
 
 ROLES: Final = load_roles(Path(__file__).parents[2])
 ROLE: Final = cast("ServicesRole", ROLES["services"]())
@@ -206,9 +206,7 @@ def test_the_file_of_secrets_is_written_byte_for_byte(batch: list[str]) -> None:
     }
     release = Release(base="/r", compose="c", hashes={"chat": "1"}, secrets={"chat": secrets})
     (command, *_) = Container.apply_together([cast("Any", _difference(release))])
-    given = "".join(
-        f"{name}=$(printf %s {_octal(secret.reveal())})\n" for name, secret in command.secrets
-    )
+    given = "".join(f"{name}={quote(secret.reveal())}\n" for name, secret in command.secrets)
     body = command.script.partition("umask 077\n")[2].partition("cd -- ")[2].partition("\n")[2]
     (wrote, *_) = body.partition("\ncd /\n")
     for shell in SHELLS:
@@ -223,10 +221,6 @@ def test_the_file_of_secrets_is_written_byte_for_byte(batch: list[str]) -> None:
 def _difference(release: Release) -> Any:
     container = Container(name="chat", release=release)
     return SimpleNamespace(resource=container, actual=None, changed=frozenset({"present"}))
-
-
-def _octal(text: str) -> str:
-    return f'"$(printf {"".join(f"{chr(92)}{chr(92)}{byte:03o}" for byte in raw(text)) or chr(39) * 2})"'
 
 
 _hosts = st.from_regex(r"[a-z0-9.-]{1,9}(:[0-9]{1,4})?", fullmatch=True)
