@@ -54,7 +54,7 @@ lab-test: setup  ## Tests on real hosts of the lab
 
 test: check lab-test  ## All that CI runs; of slow matrices a part, another one each day
 
-test-all: PYTEST := PROVISION_SHARD=1/1 $(PYTEST) --resume
+test-all: PYTEST := PROVISION_SHARD=1/1 PROVISION_CASES=100000 $(PYTEST) --resume
 test-all: check lab-test  ## Everything; after an abort it goes on with what has not passed yet
 
 docs: setup  ## Write the generated parts of the documentation

@@ -26,6 +26,7 @@ from provision.fleet import Visit, Watch, roles_of, visit
 from provision.host.look import look, read_all
 from provision.host.steps import Runner
 from provision.inventory.schema import Host
+from provision.serving.answer import Answer
 from provision.serving.calls import answers_of
 from provision.serving.compose import by_cdi
 from provision.serving.models import ROLE as MODELS
@@ -152,22 +153,13 @@ class _Sweeper(NamedTuple):
 
     def _calls(self, sight: Sight) -> Iterator[Finding]:
         """Call every service that is ready; of the others another check has said why they are not."""
-        role = services_of(sight.host)
-        for name in sorted(ready_services(sight)) if role else ():
-            self._say(f"call {name}")
-            yield from self._answers(name, role.dir if role else "")
-
-    def _answers(self, service: str, base: str) -> Iterator[Finding]:
-        host = self.visit.host.name
-        try:
-            answers = answers_of(self.visit.connection, base, service)
-        except ProvisionError as error:
-            yield _called(host, service, "fail", error.what, error.remedy)
+        role, names = services_of(sight.host), sorted(ready_services(sight))
+        if role is None or not names:
             return
-        for answer in answers:
-            if answer.verdict in {"warn", "fail"}:
-                what = f"{answer.check}: {answer.what}"
-                yield _called(host, service, answer.verdict, what, answer.remedy)
+        self._say(f"call {', '.join(names)}")
+        found = answers_of(self.visit.connection, role.dir, names)
+        for name in names:
+            yield from _judged(self.visit.host.name, name, found[name])
 
     def _container(self, sight: Sight) -> Iterator[Finding]:
         """Start a container of an image that is there, and see which GPUs it gets."""
@@ -201,6 +193,18 @@ def _images(sight: Sight) -> list[str]:
             item.service.image for item in resolve(sight.host, sight.facts) if item.service.gpus
         ]
     return []
+
+
+def _judged(
+    host: str, service: str, answers: Sequence[Answer] | ProvisionError
+) -> Iterator[Finding]:
+    if isinstance(answers, ProvisionError):
+        yield _called(host, service, "fail", answers.what, answers.remedy)
+        return
+    for answer in answers:
+        if answer.verdict in {"warn", "fail"}:
+            what = f"{answer.check}: {answer.what}"
+            yield _called(host, service, answer.verdict, what, answer.remedy)
 
 
 def _called(host: str, service: str, verdict: Verdict, what: str, remedy: str) -> Finding:

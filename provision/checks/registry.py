@@ -23,6 +23,7 @@ from provision.checks.models import COMPLETE
 from provision.checks.network import NAMES, PORTS
 from provision.checks.readable import READABLE
 from provision.checks.services import CALLS, ERRORS, OOM, RESTARTS, RUNNING, TOKENS
+from provision.checks.sweep import REACHABLE
 from provision.checks.system import BOOT, SYSTEM
 from provision.checks.toolkit import INSTALLED, RUNTIME
 from provision.checks.toolkit_container import CONTAINER
@@ -42,6 +43,16 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 # fmt: on
 """A new check is a row here; what a sweep makes beyond facts has its names here, too."""
+BACKGROUND: Final = {
+    REACHABLE: "A sweep reaches each host as every other task does: by SSH, through the gateway where "
+    "there is one, with a host key that is known, and as root by sudo. Where any of it fails "
+    "nothing is known of the host, and services on it may well be running. The finding says which "
+    "it was: a name that does not resolve, no answer (down, another address, a firewall), a login "
+    "that is refused, a changed key, or sudo. Try what its remedy proposes from the machine that "
+    "you sweep from.",
+    **{check.name: check.explain for check in CHECKS},
+}
+"""What `--explain` tells of each check that a finding can name."""
 
 
 def judged(sight: Sight, checks: Iterable[Check] = CHECKS) -> list[Finding]:

@@ -90,7 +90,7 @@ def save(path: Path, run: Run, made_from: Sources) -> None:
     """
     from provision.cli.selection import path_of
     from provision.host.lock import me
-    from provision.state.saved_plan import Asked, SavedPlan, new_salt, saved_host, unplanned
+    from provision.state.saved_plan import Asked, SavedPlan, new_salt
     from provision.state.saved_plan_file import write
     from provision.state.saved_plan_marks import Marks
 
@@ -105,15 +105,18 @@ def save(path: Path, run: Run, made_from: Sources) -> None:
         asked=Asked(hosts=options.host, groups=options.group, roles=options.role, force=run.force),
         sources=made_from,
         salt=salt,
-        hosts=tuple(
-            saved_host(visit.host, visit.plan, visit.seen, marks)
-            if visit.plan and visit.seen
-            else unplanned(visit.host.name, visit.error)
-            for visit in run.visits
-        ),
+        hosts=tuple(_kept(visit, marks) for visit in run.visits),
     )
     write(path, plan)
     run.stderr.print(f"Saved in {path}.", soft_wrap=True)
+
+
+def _kept(visit: Visit, marks: Marks) -> SavedHost:
+    from provision.state.saved_plan import saved_host, unplanned
+
+    if visit.plan is None or visit.seen is None:
+        return unplanned(visit.host.name, visit.error)
+    return saved_host(visit.host, visit.plan, visit.seen, marks)
 
 
 def _refuse_other_sources(plan: SavedPlan) -> None:

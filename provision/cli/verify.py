@@ -85,15 +85,14 @@ def _words(values: list[str]) -> list[str]:
 
 def _report(run: Run, found: Sweep, out: str, *, again: bool) -> None:
     """Print the sweep, or write it to a file; one that is read meanwhile is never half a report."""
-    from provision.checks.registry import CHECKS
+    from provision.checks.registry import BACKGROUND
     from provision.report.sweep import print_sweep
 
-    explain = {check.name: check.explain for check in CHECKS}
-    text = _rendered(run.options.format, found, explain)
+    text = _rendered(run.options.format, found, BACKGROUND)
     if text is None:
         if again and sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
-        print_sweep(run.stdout, found, explain)
+        print_sweep(run.stdout, found, BACKGROUND)
     elif out:
         _write(Path(out), text)
         run.stderr.print(f"Written to {out}.", soft_wrap=True)

@@ -10,7 +10,7 @@ from provision.errors import FactsError
 from provision.facts.frame import script, split
 from provision.facts.model import GPU, OS, Disk, Docker, Driver, Facts
 from provision.facts.sections import images, text_of
-from provision.facts.sections.gpu_health import FAILURE
+from provision.facts.sections.gpu_health import FAILURE, address
 
 _TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
 
@@ -133,11 +133,13 @@ def _pci(text: str) -> dict[str, Any]:
 
 def _driver(text: str) -> dict[str, Any]:
     """Judge the driver by its two halves and by nvidia-smi's exit status."""
-    module = re.search(r"^module (\S+)|Kernel Module(?: for \S+)?\s+(\d[\d.]+)", text, re.MULTILINE)
+    module = re.search(
+        r"^module ([\w.+~-]+)|Kernel Module(?: for \S+)?\s+(\d[\d.]+)", text, re.MULTILINE
+    )
     loaded = (module[1] or module[2]) if module else None
     library = re.search(
-        r"(?:NVIDIA-SMI version\s*|NVML library version): *(\S+)", text
-    ) or re.search(r"NVML (?:library )?version\s*:\s*(\S+)", text)
+        r"(?:NVIDIA-SMI version\s*|NVML library version): *([\w.+~-]+)", text
+    ) or re.search(r"NVML (?:library )?version\s*:\s*([\w.+~-]+)", text)
     cuda = re.search(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)", text)
     status = re.search(r"^status (\d+)$", text, re.MULTILINE)
     failed = status is not None and status[1] != "0"
@@ -175,7 +177,7 @@ def _gpus(text: str) -> dict[str, Any]:
                 uuid=fields[1],
                 name=fields[2],
                 memory_mib=int(fields[3]) if fields[3].isdigit() else None,
-                bus_id=fields[4],
+                bus_id=address(fields[4]),
                 compute_capability="".join(fields[5:]),
             )
         )

@@ -95,7 +95,10 @@ class Dialogue:
         self._channel.sendall(text.encode("utf-8", "surrogateescape"))
 
     def hear(self, timeout: float) -> str:
-        """Return the next line within `timeout` seconds; `EOFError` when the script has ended."""
+        """Return the next line within `timeout` seconds; `EOFError` when the script has ended.
+
+        Whatever else is wrong with the connection is an `OSError`.
+        """
         deadline = time.monotonic() + timeout
         while b"\n" not in self._rest:
             self._channel.settimeout(max(0.01, deadline - time.monotonic()))
@@ -104,7 +107,7 @@ class Dialogue:
                 raise EOFError("the script has ended")
             self._rest += chunk
             if len(self._rest) > _LONGEST_LINE:
-                raise paramiko.SSHException("a line without an end")
+                raise OSError("a line without an end")
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode("utf-8", "surrogateescape")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import secrets
 import socket
 import threading
@@ -11,8 +12,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from shlex import quote
 from typing import Any, Final
-
-import paramiko
 
 from provision.errors import ConnectError, LockError
 from provision.host.channel import Dialogue
@@ -26,12 +25,16 @@ _PATIENCE: Final = 600  # seconds to wait for a step that a dead run left behind
 _BRIEF: Final = 60  # seconds for the lock itself, on a host that is very slow
 Say = Callable[[str, str], None]
 """Takes what is being done, and a detail or nothing."""
-_LOST: Final = (OSError, EOFError, paramiko.SSHException)
+_LOST: Final = (OSError, EOFError)
 
 
 def me() -> str:
     """Return who works here, as others shall read it: `anna@bastion`."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run us as a number that nobody named
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 class Locks:

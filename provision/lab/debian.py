@@ -22,10 +22,13 @@ GROUPS = (
 )
 EXTRA = {"trixie": (("sudo-rs",), ("docker-cli", "docker-compose")), "bookworm": ()}
 
+# Hosts have it from the start, until a profile takes it away.
+GOES = ("ca-certificates",)
+
 
 def ensure_debian(engine: Engine, distro: str, image: Image, keys: Keys, say: Say) -> Path:
     """Return the folder served as deb.debian.org/debian for hosts of `image`, built once."""
-    parts = (distro, image.plain, _groups(distro), keys.fingerprint("debian"))
+    parts = (distro, image.plain, _groups(distro), GOES, keys.fingerprint("debian"))
     root = cache() / "mirror" / f"debian-{distro}-{recipe(*parts)}"
     if root.exists():
         return root
@@ -43,6 +46,8 @@ def _build(suite: Suite, status: Path, keys: Keys, root: Path) -> None:
     for group in _groups(codename):
         for file in suite.closure(group, status):
             shutil.copy(file, pool)
+    for file in suite.download(GOES).values():
+        shutil.copy(file, pool)
     dists = root / "dists" / codename
     index(root, "pool/main", dists / "main" / f"binary-{architecture()}")
     about = {

@@ -12,20 +12,21 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from provision.report.visible import visible_block
+from provision.secret import redact
 
 _WIDE: Final = 200  # columns where a program reads the lines
 
 
 class SafeConsole(Console):
-    """A console that takes text as it stands: no markup in it, no emoji, and no control character."""
+    """A console that takes text as it stands: nothing in it is obeyed, and no secret is shown."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Yield what rich draws; its own control codes stay, those in a text are shown."""
+        """Yield what rich draws; its own control codes stay, those in a text are shown as letters."""
         for segment in super().render(renderable, options):
             text, style, control = segment
-            yield segment if control else Segment(visible_block(text), style)
+            yield segment if control else Segment(visible_block(redact(text)), style)
 
 
 def consoles() -> tuple[Console, Console]:

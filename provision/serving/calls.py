@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Any, Final
@@ -21,11 +22,14 @@ from provision.serving.service import Service
 from provision.serving.validation.call import OnHost
 from provision.serving.validation.outside import seen_from_controller
 from provision.serving.validation.validate import validate
+from provision.serving.validation.wire import Limits
 from provision.state.resource import Calls
 from provision.state.shell import framed, quote
 
 KEY: Final = "key"
 """Of what is kept about a service: the variable of its env file that holds the API key."""
+BRIEFLY: Final = Limits(connect=5, quick=5, first_byte=20, whole=25, together=25)
+"""How long a sweep waits: 30 s for a service, the look whether it is healthy after all included."""
 _BRIEF: Final = 60  # seconds
 _SHOWN: Final = 500  # characters of what a host says in an error
 _LAST_PORT: Final = 65535
@@ -58,20 +62,38 @@ class ServiceCaller:
             self.answers += [one.model_copy(update={"release": release}) for one in found]
 
 
-def answers_of(connection: Connection, base: str, service: str) -> Sequence[Answer]:
-    """Call a service as the release has it that it was validated in; return all answers.
+def answers_of(
+    connection: Connection, base: str, services: Sequence[str]
+) -> Mapping[str, Sequence[Answer] | ProvisionError]:
+    """Call services all at once and briefly, each as the release has it that it was validated in.
 
-    Raises `ApplyError` where the host does not know how to call it.
+    Returns an error in place of the answers of one that the host does not know how to call.
     """
-    calls = Calls(base=base, release="", services=(service,))
-    return _validated(connection, _kept(connection, calls, service))
+
+    def called(service: Service) -> Sequence[Answer] | ProvisionError:
+        try:
+            return _validated(connection, service, BRIEFLY)
+        except ProvisionError as error:
+            return error
+
+    known, found = dict[str, Service](), dict[str, Sequence[Answer] | ProvisionError]()
+    for name in services:
+        try:
+            known[name] = _kept(connection, Calls(base=base, release="", services=(name,)), name)
+        except ProvisionError as error:
+            found[name] = error
+    with ThreadPoolExecutor(max_workers=len(known) or 1) as pool:
+        found |= zip(known, pool.map(called, known.values()), strict=True)
+    return found
 
 
-def _validated(connection: Connection, service: Service) -> Sequence[Answer]:
+def _validated(
+    connection: Connection, service: Service, limits: Limits | None = None
+) -> Sequence[Answer]:
     return validate(
         service,
         engine_of(service.engine).dialect,
-        OnHost(connection, service),
+        OnHost(connection, service, limits),
         required=frozenset(service.required),
         max_model_len=_length(service),
     )

@@ -149,16 +149,19 @@ apt_fetch() { # SPEC...: fetch the archives that an install needs, and tell mean
     [ -n "$apt_wanted" ] || return 0
     # shellcheck disable=SC2046  # sizes and names, split on purpose
     apt_meter $(printf '%s\n' "$apt_wanted" | cut -d' ' -f2 | sum_of) $(printf '%s\n' "$apt_wanted" | cut -d' ' -f1) &
-    apt_status=0
-    # a line of apt's for each archive would begin the measure of the rate anew
-    apt_log=$(apt_get install --no-install-recommends --download-only "$@" 2>&1) || apt_status=$?
+    { # a line of apt's for each archive would begin the measure of the rate anew
+        apt_status=$({
+            { apt_get install --no-install-recommends --download-only "$@" 2>&1 && echo 0 >&3 || echo $? >&3; } |
+                while IFS= read -r apt_line; do case $apt_line in Get:*) ;; *) printf '%s\n' "$apt_line" >&4 ;; esac; done
+        } 3>&1)
+    } 4>&1
     kill $! && wait $! 2>/dev/null || : # some shells speak of those that they do not wait for
-    [ "$apt_status" -eq 0 ] || printf '%s\n' "$apt_log"
-    return "$apt_status"
+    [ "$apt_status" != 124 ] || echo 'provision: not all archives came in time; those that did are kept for the next run'
+    return "${apt_status:-1}"
 }
 
 apt_meter() { # TOTAL FILE...: every two seconds how many bytes of these archives have come
-    apt_total=$1
+    apt_total=$1 apt_archives=
     shift
     eval "$(apt-config shell apt_archives Dir::Cache::archives/d)"
     while sleep 2 >/dev/null 2>&1 && kill -0 $$; do
@@ -193,6 +196,7 @@ openpgp_armored_fingerprints() { # FILE (armored): those of its primary keys; re
                 print text
             }
         }' | while IFS= read -r openpgp_text; do
+        [ "$openpgp_text" != nonsense ] || { echo nonsense; continue; }
         # shellcheck disable=SC2059  # the format is bytes, made of digits only
         printf "$openpgp_text" | sha1sum | cut -d' ' -f1 | tr a-f A-F
     done

@@ -16,6 +16,13 @@ from provision.state.saved_plan_marks import Marked, Marks
 _WHILE: Final = re.compile(r" while \d+ containers? runs?$")
 _SHORT: Final = 60  # characters of a value that are shown
 _NAMED: Final = 5  # settings of a host that are named
+_SHALL: Final = {
+    "create": "is to be created",
+    "update": "is to be updated",
+    "remove": "is to be removed",
+    "run": "is to run",
+    "none": "may change",
+}
 Value = str | int | bool
 
 
@@ -101,37 +108,38 @@ class _Comparison:
         self.now = {(row.role, row.id): row for row in ground.plan.rows}
         self.plan, self.sight = ground.plan, ground.sight
         self.marks, self.secrets = ground.marks, ground.marks.secrets(ground.host)
-        verdicts = {row.id: row.verdict for row in ground.plan.rows}
-        self.done = {
-            row.id
-            for row in saved.rows
-            if row.verdict == "change" and verdicts.get(row.id, "ok") == "ok"
-        }
+        self.left = {row.id for row in ground.plan.pending if row.verdict == "change"}
 
     def row(self, now: Row) -> Iterator[Moved]:
         """Compare a row that is to be changed, or may, with its like in the saved plan."""
         planned = self.saved.get((now.role, now.id))
         if planned is None:
-            yield self._moved(now.id, f"is not in the plan, and would be to {now.action} now")
+            yield self._moved(now.id, f"is not in the plan, and {_SHALL[now.action]} now")
         elif now.verdict == "maybe":
             if planned.verdict == "ok":
                 yield self._moved(now.id, f"may change after {', '.join(now.because)} now")
-        elif planned.verdict != "maybe" or self.done.isdisjoint(planned.because):
+        elif planned.verdict != "maybe" or self.left.issuperset(planned.because):
             # other values bring other fears
             parts = list(self._values(planned, now)) or list(self._feared(planned, now))
             if parts:
                 yield self._moved(now.id, "; ".join(parts))
 
     def gone(self) -> Iterator[Moved]:
-        """Yield the changes that no role asks for any more."""
-        for key, row in self.saved.items():
-            if row.verdict == "change" and key not in self.now:
-                yield self._moved(row.id, f"was to {row.action}, and no role asks for it any more")
+        """Yield the changes that no role asks for any more.
+
+        A plan that is half done has changed the facts that roles go by: less is left, not other.
+        """
+        changes = {key: row for key, row in self.saved.items() if row.verdict == "change"}
+        begun = any(key in self.now and row.id not in self.left for key, row in changes.items())
+        for key, row in changes.items():
+            if key not in self.now and not begun:
+                what = f"{_SHALL[row.action]} by the plan, and no role asks for it any more"
+                yield self._moved(row.id, what)
 
     def handlers(self) -> Iterator[Moved]:
         """Yield the handlers that would run and that the plan does not announce."""
-        for notice in (notice for role in self.plan.roles for notice in role.notices):
-            name = notice.handler.id
+        notices = (notice for role in self.plan.roles for notice in role.notices)
+        for name, notice in {notice.handler.id: notice for notice in notices}.items():
             if name not in self.fears:
                 yield self._moved(name, "would run, which is not in the plan")
             elif more := _stems(notice.fears) - _stems(self.fears[name]):
@@ -151,8 +159,9 @@ class _Comparison:
             key
             for key in _differing(planned.actual, actual)
             if not self._announced(now, key)
-            # half a row may be done already
+            # half a row may be done already: what was begun is there, and lacks the rest
             and not (expected and actual and _same(key, expected, actual))
+            and not (planned.actual is None and state and not state.get(key, True))
         }
         if actual is None and planned.actual is not None:
             yield "was there when it was planned, and is absent now"

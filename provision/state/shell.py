@@ -36,11 +36,12 @@ def nonce() -> str:
 def framed(body: str, *, environment: str = "", talks: bool = False) -> str:
     """Wrap `body` into one function called on the last line.
 
+    Locale, PATH and umask are the same on every host, whatever sudo and PAM hand on.
     A script that arrives only in part then runs nothing, and no child can read the rest of it; one
     that `talks` goes on to read what comes after it.
     """
     return (
-        "provision_main() {\n"
+        "provision_main() {\numask 022\n"
         "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         f"{environment}{prelude()}\n{body}\n}}\n"
         f"provision_main{'' if talks else ' </dev/null'}\n"

@@ -113,6 +113,7 @@ class Docker(PackageRole):
         for name in _REPLACED[manager] if self.replace_engine else ():
             yield Package(name=name, manager=manager, present=False, lock_timeout=self.lock_timeout)
         versions = {
+            **_modules(facts),
             "docker-ce": self.version,
             "docker-ce-cli": self.version,
             "containerd.io": self.containerd_version,
@@ -124,7 +125,7 @@ class Docker(PackageRole):
                 name=name,
                 manager=manager,
                 version=version,
-                hold=self.hold,
+                hold=self.hold and name not in _modules(facts),
                 lock_timeout=self.lock_timeout,
             )
 
@@ -194,6 +195,16 @@ class Docker(PackageRole):
         if "hosts" in keys:
             raise ValueError("hosts stands in docker.service already: dockerd would not start")
         return keys
+
+
+def _modules(facts: Facts) -> Mapping[str, PackageVersion | None]:
+    """Return the package with xt_addrtype for the running kernel of EL 10, where it stands apart.
+
+    dockerd does not start without it, and no package asks for it (docker/docker-ce-packaging#1340).
+    """
+    if facts.os.enterprise_linux != 10 or ".el10" not in facts.os.kernel:  # noqa: PLR2004
+        return {}
+    return {"kernel-modules-extra": facts.os.kernel.removesuffix(f".{facts.os.basearch}")}
 
 
 _KEYS: Final[Mapping[Packages, str]] = {  # docs.docker.com/engine/install

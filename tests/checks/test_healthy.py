@@ -9,7 +9,8 @@ import pytest
 from sights import CHAT, DISK, GIB, H200, NOW, RERANK, engine, facts, gpus, health, host, sight
 
 from provision.checks.check import GROUPS, Sight
-from provision.checks.registry import CHECKS, judged
+from provision.checks.registry import BACKGROUND, CHECKS, judged
+from provision.checks.sweep import REACHABLE
 from provision.facts import Driver
 from provision.facts.health import (
     Clock,
@@ -139,10 +140,15 @@ def test_checks_are_named_by_their_group_and_explained() -> None:
     assert len(set(names)) == len(names)
     assert [check.name.partition(".")[0] for check in CHECKS] == [check.group for check in CHECKS]
     assert list(dict.fromkeys(check.group for check in CHECKS)) == list(GROUPS)
-    for check in CHECKS:
-        assert len(check.explain) > 200, check.name
-        assert check.explain.endswith((".", "html")), check.name
-        assert "\n" not in check.explain
+
+
+def test_whatever_a_finding_can_name_is_explained() -> None:
+    """Also a host that could not be asked at all."""
+    assert set(BACKGROUND) == {REACHABLE, *(check.name for check in CHECKS)}
+    for name, text in BACKGROUND.items():
+        assert len(text) > 200, name
+        assert text.endswith((".", "html")), name
+        assert "\n" not in text
 
 
 def test_a_finding_bears_the_name_of_its_check() -> None:

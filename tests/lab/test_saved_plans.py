@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
+from keyboard import PROJECT
 from workshop import DEB, TOKEN, Workshop, furnish
 
 from provision.lab import Lab
@@ -104,6 +106,31 @@ def test_what_is_left_of_a_plan_is_applied_once_its_step_is_mended(workshop: Wor
     assert "Of the plan's changes 2 are done already." in second.stderr
     assert _changed(second.stdout) == {"command:enter the hall", "systemd_service:things"}
     assert workshop.lab.exec("gpu01", "ls /var/lib/provision/pending").stdout == ""
+
+
+def test_a_plan_of_real_roles_is_resumed_where_a_mirror_stopped_it(
+    bench: Workshop, bare: str
+) -> None:
+    """What Docker's install did to the facts, and half a repository, do not make it another plan."""
+    for folder in ("roles", "templates"):
+        shutil.copytree(PROJECT / folder, bench.folder / folder, dirs_exist_ok=True)
+    words = ("--inventory", bench.lab.inventory, "--host", bare)
+    saved = bench.inv("plan", *words, "--out", "real.plan")
+    assert saved.status == 2, saved.text
+    bench.lab.tamper("nvidia")
+    try:
+        first = bench.inv("apply", "real.plan", timeout=300)
+    finally:
+        bench.lab.untamper("nvidia")
+    assert first.status == 1, first.text
+    assert "signature or checksums do not fit" in first.stdout
+    second = bench.inv("apply", "real.plan", timeout=300)
+    assert second.status == 0, second.text
+    assert "are done already" in second.stderr
+    assert "docker-ce" not in second.stdout
+    third = bench.inv("provision", *words, "--yes")
+    assert third.status == 0, third.text
+    assert "0 changes" in third.stdout
 
 
 def test_an_empty_plan_is_saved_and_applied(workshop: Workshop, tmp_path: Path) -> None:

@@ -55,6 +55,6 @@ def test_a_canary_in_an_argv_is_caught(tmp_path: Path) -> None:
     canaries = Canaries(tmp_path / "secrets")
     value = next(iter(canaries.values.values()))
     with Sampler(canaries) as sampler:
-        subprocess.run(["sh", "-c", "sleep 0.3", value], check=True)
+        subprocess.run(["sh", "-c", "sleep 0.3; :", value], check=True)
     assert sampler.caught
     assert all(value in argv for argv in sampler.caught)

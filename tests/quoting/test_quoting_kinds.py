@@ -18,6 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from provision.serving.services.wish import Image, Registry
 from provision.state.kinds.apt_repository import AptRepository
 from provision.state.kinds.directory import Directory
+from provision.state.kinds.dnf_repository import DnfRepository
+from provision.state.kinds.dnf_setting import DnfSetting
 from provision.state.kinds.docker_image import DockerImage
 from provision.state.kinds.file import File
 from provision.state.kinds.json_file import JsonFile
@@ -259,6 +261,26 @@ def test_an_apt_repository_is_refused_or_has_its_own_fields_only(batch: list[str
         said.append(raw(uri))
     found = heard("install() { :; }\n" + "\n".join(scripts), ["timeout"])
     assert [each[-2] for each in found] == said
+
+
+@cases(words)
+def test_a_setting_of_dnf_is_refused_or_one_line_of_its_file(batch: list[str]) -> None:
+    """A proxy with a password is one word; nothing begins another option, section or comment."""
+    scripts, said = [], []
+    for text in batch:
+        for values in ({"value": text}, {"items": (text,)}):
+            item = accepted(DnfSetting, name="proxy", **values)
+            if item is None or text == "":
+                continue
+            scripts += [each.script for each in item.apply(None, NOTHING)]
+            assert len(text.splitlines()) == 1
+            said.append([b"proxy", raw(text)])
+        item = accepted(DnfRepository, name="n", uri=text, key_url=text, fingerprint=FINGERPRINT)
+        if item is not None:
+            assert re.fullmatch(r"https?://[!-~]+", text)
+            lines = str(item.expected()["source"]).splitlines()
+            assert [line for line in lines if text in line] == [f"baseurl={text}"]
+    assert [each[-2:] for each in heard("\n".join(scripts), ["dnf_set"])] == said
 
 
 @cases(st.text("ab.*[]^$\\|+?(){}/&-~:", min_size=1, max_size=12) | words)

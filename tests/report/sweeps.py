@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from provision.checks.registry import CHECKS
+from provision.checks.registry import BACKGROUND
 from provision.checks.sweep import HostSweep, Sweep
 from provision.finding import Finding
 
-EXPLAIN: Final = {check.name: check.explain for check in CHECKS}
+EXPLAIN: Final = BACKGROUND
 FEW: Final = ("host.disk", "gpu.ecc", "gpu.xid", "services.running")
 LOST: Final = Finding(
     check="host.reachable", verdict="fail", what="no connection: timed out", remedy="Is it on?"

@@ -9,12 +9,13 @@ import sys
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from provision import secret
 from provision.facts import GPU, OS, Facts
 from provision.fleet import Visit
 from provision.host.apply import Outcome
@@ -58,6 +59,7 @@ def _printed(console: SafeConsole) -> str:
     return str(file.getvalue())
 
 
+@settings(deadline=None)
 @given(text)
 def test_what_is_shown_steers_nothing_and_can_be_encoded(said: str) -> None:
     """Of one line, of a block and of JSON; what was shown already is shown as it is."""
@@ -68,6 +70,7 @@ def test_what_is_shown_steers_nothing_and_can_be_encoded(said: str) -> None:
     assert visible_block(visible_block(said)) == visible_block(said)
 
 
+@settings(deadline=None)
 @given(text)
 def test_json_says_what_was_said(said: str) -> None:
     """Escapes are JSON's own: a program reads the very text, also keys, with both ways to write it."""
@@ -83,6 +86,7 @@ def test_honest_text_is_left_as_it_is(said: str) -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
+@settings(deadline=None)
 @given(text)
 def test_rich_draws_nothing_of_its_own_from_a_text(terminal: bool, said: str) -> None:  # noqa: FBT001
     """As a string, as a text, in a table, in a live display: only rich's own colours steer."""
@@ -158,3 +162,13 @@ def test_a_diff_of_a_host_that_answers_without_end_is_made_in_bounded_time() -> 
     plan = HostPlan(host="gpu01", roles=(RolePlan(role="r", rows=(row,), steps=(), notices=()),))
     print_plan(console, [Visit(Host(name="gpu01"), Connection(Host(name="gpu01")), plan=plan)])
     assert len(_printed(console)) < 60_000
+
+
+def test_no_console_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a report forgot to mask it: in a line, and in a cell."""
+    monkeypatch.setattr(secret, "_revealed", {"hunter22"})
+    console, table = _console(), Table("hunter22")
+    table.add_row(Text("is hunter22"))
+    console.print("said hunter22", table, soft_wrap=True)
+    assert "hunter22" not in _printed(console)
+    assert _printed(console).count(secret.MASK) == 3

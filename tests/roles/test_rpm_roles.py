@@ -27,10 +27,10 @@ SYSTEMS: Final = sorted(path.name for path in TEXTS.iterdir())
 TUNA: Final = "https://mirrors.tuna.tsinghua.edu.cn/docker-ce/linux"
 
 
-def _facts(name: str, **more: Any) -> Facts:
+def _facts(name: str, kernel: str = "5.14.0-570.el9.x86_64", **more: Any) -> Facts:
     """Return what the facts' parser makes of a published text; all else is as on an empty host."""
     text = (TEXTS / name).read_text(encoding="utf-8")
-    found = parse_facts(f"{text}\n5.14.0-570.el9.x86_64 x86_64\n@word os 0\n", "@word")
+    found = parse_facts(f"{text}\n{kernel} x86_64\n@word os 0\n", "@word")
     return Facts(os=found.os, **more)
 
 
@@ -148,6 +148,17 @@ def test_the_ids_are_those_of_debian() -> None:
     on_rocky = _resources("docker", _facts("rocky-9.6"))
     differ = {item.id for item in on_debian} ^ {item.id for item in on_rocky}
     assert differ == {"apt_repository:docker-ce", "dnf_repository:docker-ce"}
+
+
+def test_el_10_gets_the_module_that_dockerd_needs() -> None:
+    """The one of the running kernel, never held; a kernel that is not EL's own has its own ways."""
+    facts = _facts("rocky-10.1", kernel="6.12.0-124.8.1.el10_1.x86_64")
+    (found,) = (item for item in _packages("docker", facts, hold=True) if "kernel" in item.name)
+    assert (found.name, found.version) == ("kernel-modules-extra", "6.12.0-124.8.1.el10_1")
+    assert not found.hold
+    for name, kernel in {"rocky-9.6": "5.14.0-570.el9.x86_64", "rocky-10.1": "6.18.1"}.items():
+        names = [item.name for item in _packages("docker", _facts(name, kernel=kernel))]
+        assert "kernel-modules-extra" not in names
 
 
 def test_version_and_hold_reach_the_packages() -> None:

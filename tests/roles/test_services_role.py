@@ -247,6 +247,14 @@ def test_host_without_the_role_has_no_services(make: Make) -> None:
         (f"chat: {{{CHAT}, image: 'a/b:nightly-x86'}}", "", 9, "another image tomorrow"),
         (f"chat: {{{CHAT}, image: 'A B'}}", "", 9, "expected an image with its tag"),
         (f"chat: {{{CHAT}, api_key: hunter2}}", "", 9, "env:NAME"),
+        (f"chat: {{{CHAT}, environment: {{HF_TOKEN: hunter2}}}}", "", 9, "would stand in plans"),
+        (f"chat: {{{CHAT}, environment: {{VLLM_API_KEY: hunter2}}}}", "", 9, "api_key: env:NAME"),
+        (
+            f"chat: {{{CHAT}, environment: {{https_proxy: 'http://me:hunter2@p'}}}}",
+            "",
+            9,
+            "a password stands in the URL",
+        ),
         (
             f"chat: {{{CHAT}}}",
             "bind: '::1'\n      images: {vlm: 'a/b:c'}",

@@ -147,18 +147,21 @@ def test_a_row_that_may_change_does_once_its_cause_is_done() -> None:
 
 
 def test_half_a_row_may_be_done() -> None:
-    """A service that was enabled but did not start goes on; one that was disabled meanwhile not."""
+    """A service that was enabled but did not start, or a package that was only unpacked."""
     before = _sight((DOCKER, {"active": False, "enabled": False, DUE: False}))
     half = _sight((DOCKER, {"active": False, "enabled": True, DUE: False}))
     assert _moved(before, half) == []
+    begun: State = {"installed": False, "version": "1", "hold": False}
+    tree = Package(name="tree")
+    assert _moved(_sight((tree, None)), _sight((tree, begun))) == []
 
 
 def test_a_restart_that_a_dead_run_left_due_was_announced() -> None:
     """Where the plan holds the restart; elsewhere it is a move."""
     config = _file("/etc/docker/x", notify=(DOCKER.restart,))
     due = {**RUNNING, DUE: True}
-    before = _sight((config, _state("old")), (DOCKER, RUNNING))
-    after = _sight((config, _state("new")), (DOCKER, due))
+    before = _sight((config, _state("old")), (DOCKER, RUNNING), containers=1)
+    after = _sight((config, _state("new")), (DOCKER, due), containers=1)
     assert _moved(before, after) == []
     quiet = _sight((DOCKER, RUNNING))
     assert _moved(quiet, _sight((DOCKER, due))) == [
@@ -253,16 +256,34 @@ def test_another_wish_is_named() -> None:
     assert _moved(before, after) == ["gpu01: file:/a: content shall be something else now"]
 
 
+def test_a_row_that_may_change_now_is_named() -> None:
+    """It was as expected, and what may change it was not to be changed."""
+    late = (_file("/late", after=("file:/cause",)), _state("new"))
+    before = _sight((_file("/cause"), _state("new")), late)
+    after = _sight((_file("/cause"), _state("old")), late)
+    assert _moved(before, after)[1:] == ["gpu01: file:/late: may change after file:/cause now"]
+
+
 def test_rows_that_came_or_went_are_named() -> None:
     """A change that the file does not list, and one that nobody asks for any more."""
     one, two = (_file("/one"), _state("old")), (_file("/two"), None)
     assert _moved(_sight(one), _sight(one, two)) == [
-        "gpu01: file:/two: is not in the plan, and would be to create now"
+        "gpu01: file:/two: is not in the plan, and is to be created now"
     ]
     assert _moved(_sight(one, two), _sight(one)) == [
-        "gpu01: file:/two: was to create, and no role asks for it any more"
+        "gpu01: file:/two: is to be created by the plan, and no role asks for it any more"
     ]
     assert _moved(_sight((_file("/one"), _state("new")), two), _sight(two)) == []
+
+
+def test_a_plan_that_is_half_done_may_have_less_left() -> None:
+    """What was changed moves the facts, and by these a role may ask for less; never for more."""
+    one, two, three = _file("/one"), (_file("/two"), None), (_file("/three"), None)
+    before = _sight((one, _state("old")), two)
+    assert _moved(before, _sight((one, _state("new")))) == []
+    assert _moved(before, _sight((one, _state("new")), three)) == [
+        "gpu01: file:/three: is not in the plan, and is to be created now"
+    ]
 
 
 def test_a_handler_that_was_not_announced_is_named() -> None:
@@ -300,7 +321,11 @@ def test_no_secret_stands_in_a_saved_host(monkeypatch: pytest.MonkeyPatch) -> No
         (_file(content=f"key={PASSWORD}", sensitive=True), None),
         (_file("/plain", content=f"url with {PASSWORD}"), _state(f"old {PASSWORD}")),
     )
-    text = _saved(sight, host).model_dump_json()
+    saved = _saved(sight, host)
+    text = saved.model_dump_json() + unplanned("gpu02", f"said {PASSWORD}").model_dump_json()
+    expected = {**(sight.resources["one"][0].expected() or {})}
+    assert saved.rows[0].expected
+    assert saved.rows[0].expected["content"] == Marks(SALT).of(expected["content"], secret=True)
     assert PASSWORD not in text
     assert MASK in text
     assert "env:CANARY" not in text
@@ -336,7 +361,7 @@ def test_marks_of_secrets_are_slow_and_salted() -> None:
     """The same value has another mark under another salt, and another one where it is no secret."""
     one, other = Marks("00" * 16), Marks("01" * 16)
     assert one.of("x", secret=True) != other.of("x", secret=True)
-    assert one.of("x", secret=True) != one.of("x")
+    assert one.of("x", secret=True) != one.of("x") != other.of("x")
     assert one.of("pre x post", secrets={"x"}) == one.of("pre x post", secret=True)
     assert one.of("x") == one.of("x")
 

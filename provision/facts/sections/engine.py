@@ -18,6 +18,9 @@ _CONFIG: Final = "--- daemon.json\n"
 _NO_PROGRAM: Final = (126, 127)
 _NO_GPUS: Final = {"", "void", "none"}
 
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_.-]")
+"""What no name of a container has: it stands in commands that an operator copies."""
+
 Records = Mapping[tuple[str, str], str]
 
 
@@ -26,6 +29,8 @@ def parse(text: str) -> Engine:
     head, there, config = f"{text}\n".partition(_CONFIG)
     lines = head.splitlines()
     records = {(found[1], found[2]): found[3] for found in map(_RECORD.match, lines) if found}
+    if "--- unasked" not in lines:  # Docker from 23 on reads past a byte order mark
+        config = config.removeprefix("\ufeff")
     error, runtimes = _configuration(config) if there else ("", {})
     containers = tuple(_container(row, records) for row in _rows(lines))
     if not containers and any(re.match("--- expected [1-9]", line) for line in lines):
@@ -63,7 +68,6 @@ def _units(lines: list[str]) -> dict[str, str]:
 
 def _configuration(text: str) -> tuple[str, Mapping[str, Any] | None]:
     """Return why daemon.json is none, and the runtimes that it names; None = nobody knows."""
-    text = text.removeprefix("\ufeff")  # dockerd reads past it
     if not text.strip():
         return "", {}  # dockerd starts with an empty file
     try:
@@ -90,7 +94,7 @@ def _rows(lines: list[str]) -> Iterator[list[Any]]:
 
 
 def _name(row: list[Any]) -> str:
-    return str(row[1]).removeprefix("/")
+    return _NO_NAME.sub("", str(row[1]))
 
 
 def _container(row: list[Any], records: Records) -> Container:

@@ -42,6 +42,11 @@ Links = tuple[Mapping[str, list[str]], list[list[str]]]
 """The lines of `nvidia-smi nvlink -s` by UUID, and in the order of the GPUs."""
 
 
+def address(text: str) -> str:
+    """Return a GPU's address on the bus, which stands in commands that an operator copies."""
+    return re.sub(r"[^0-9A-Za-z:.]", "", text)[:20]
+
+
 def parse(text: str, names: Mapping[str, str]) -> tuple[GPUHealth, ...]:
     """Return the GPUs; `names` are those of containers by their id."""
     log, _, rest = text.partition("--- links")
@@ -76,7 +81,7 @@ def _gpu(gpu: Element, containers: Mapping[str, str], links: Links, index: int) 
     own = by_uuid.get(_text(gpu, "uuid")) or (in_order[index] if index < len(in_order) else [])
     down = sum("inactive" in line.lower() for line in own)
     return GPUHealth(
-        bus_id=gpu.get("id", ""),
+        bus_id=address(gpu.get("id", "")),
         persistence=_switch(gpu, "persistence_mode"),
         mig=_switch(gpu, "mig_mode/current_mig"),
         slowdowns=_slowdowns(gpu),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from provision.facts.health import Kernel, Xid
+from provision.facts.sections.gpu_health import address
 
 _XID: Final = re.compile(r"NVRM: Xid \(([^)]{0,64})\): *(\d{1,6})")
 _BUS: Final = re.compile(r"(?:PCI:)?([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})")
@@ -37,7 +38,7 @@ def _bus_id(text: str) -> str:
     """Write `PCI:0000:01:00` as nvidia-smi does: `00000000:01:00.0`."""
     found = _BUS.match(text)
     if not found:
-        return text
+        return address(text)
     return f"{int(found[1], 16):08X}:{found[2]}:{found[3]}.0".upper()
 
 

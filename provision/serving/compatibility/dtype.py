@@ -8,7 +8,13 @@ from typing import Final
 from provision.finding import Finding
 from provision.serving.compatibility.findings import fail, warn
 from provision.serving.compatibility.method_table import BACKENDS
-from provision.serving.compatibility.options import config_of, engine_version, options, text_of
+from provision.serving.compatibility.options import (
+    config_of,
+    engine_version,
+    options,
+    scheme,
+    text_of,
+)
 from provision.serving.compatibility.seen import NOTHING, Seen
 from provision.serving.compatibility.subject import Subject
 from provision.serving.compatibility.versions import Version, known, short, version
@@ -53,11 +59,16 @@ def _weights(subject: Subject, capability: Version, about: str) -> Iterator[Find
     if stated == "bfloat16":
         yield fail(CHECK, f"bfloat16 needs compute capability 8.0, and {about}", remedy)
     elif stated == "auto" and made_for == "bfloat16" and release and release < _FALLS_BACK:
-        what = f"the model is in bfloat16, which needs compute capability 8.0, and {about}"
+        what = f"{_part(subject)} is in bfloat16, which needs compute capability 8.0, and {about}"
         yield fail(CHECK, what, remedy)
     elif stated == "auto" and made_for == "bfloat16":
-        what = f"the model is made for bfloat16 and will run in float16: {about}"
+        what = f"{_part(subject)} is made for bfloat16 and will run in float16: {about}"
         yield warn(CHECK, what, f"Look whether its answers are sound. {remedy}")
+
+
+def _part(subject: Subject) -> str:
+    """Say of what `dtype` is the format: of all that is not quantised."""
+    return "what is not quantised of the model" if scheme(subject) else "the model"
 
 
 def _cache(subject: Subject, capability: Version, about: str) -> Iterator[Finding]:

@@ -77,6 +77,12 @@ def device_of(subject: Subject, in_use: Mapping[int, int]) -> Device | None:
     )
 
 
+def _alike(subject: Subject, device: Device) -> int:
+    """Return how many GPUs the host has that are no smaller than the service's own."""
+    gpus = subject.facts.gpus if subject.facts else ()
+    return sum((gpu.memory_mib or 0) * 2**20 >= device.memory_bytes for gpu in gpus)
+
+
 def _unseen(subject: Subject) -> list[Finding]:
     """Say nothing where there is no GPU, or where host or model were not looked at."""
     if subject.model and subject.gpus and not all(gpu.memory_mib for gpu in subject.gpus):
@@ -87,7 +93,8 @@ def _unseen(subject: Subject) -> list[Finding]:
 def _vllm(subject: Subject, model: Model, device: Device) -> Finding:
     if model.config is None:
         return _unknown(subject, "how much memory the model needs, for it has no config.json")
-    case = Case(model.config, model.files, arguments.settings(subject), device)
+    stated = arguments.settings(subject)
+    case = Case(model.config, model.files, stated, device, _alike(subject, device))
     shape = model_config({**model.config, **case.settings.overrides})
     beside = _QUANTIZATION in model.files and not shape.quantization
     if not shape.known:

@@ -12,12 +12,11 @@ from provision.serving.compatibility.findings import fail, fine, warn
 from provision.serving.compatibility.images import built
 from provision.serving.compatibility.method_table import INT8_MOST, METHODS, SUCCESSORS
 from provision.serving.compatibility.options import (
-    config_of,
     engine_version,
     mapping,
     number,
     options,
-    text_of,
+    scheme,
 )
 from provision.serving.compatibility.seen import NOTHING, Seen
 from provision.serving.compatibility.subject import Subject
@@ -39,17 +38,6 @@ def quantisation(subject: Subject, _seen: Seen = NOTHING) -> Iterator[Finding]:
     yield from _of_release(name, release)
     if least := weakest(subject):
         yield from _of_gpu(subject, name, release, *least)
-
-
-def scheme(subject: Subject) -> Mapping[str, Any]:
-    """Return what config.json says of how the model is quantised; empty: not, or not known."""
-    config = config_of(subject)
-    inner = text_of(config)
-    for place in (config, inner):
-        for key in ("quantization_config", "compression_config"):
-            if found := mapping(place.get(key)):
-                return found
-    return {}
 
 
 def _method(subject: Subject) -> str:

@@ -41,6 +41,17 @@ def config_of(subject: Subject) -> Mapping[str, Any]:
     return {**config, **mapping(options(subject).get("hf-overrides"))}
 
 
+def scheme(subject: Subject) -> Mapping[str, Any]:
+    """Return what config.json says of how the model is quantised; empty: not, or not known."""
+    config = config_of(subject)
+    inner = text_of(config)
+    for place in (config, inner):
+        for key in ("quantization_config", "compression_config"):
+            if found := mapping(place.get(key)):
+                return found
+    return {}
+
+
 def text_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what is about the language model of one that also sees or hears."""
     for name in ("text_config", "llm_config", "language_config", "thinker_config"):

@@ -8,8 +8,14 @@ from typing import Any, Final
 
 from provision.finding import Finding
 from provision.serving.compatibility.findings import fail, warn
-from provision.serving.compatibility.methods import scheme
-from provision.serving.compatibility.options import config_of, number, options, positive, text_of
+from provision.serving.compatibility.options import (
+    config_of,
+    number,
+    options,
+    positive,
+    scheme,
+    text_of,
+)
 from provision.serving.compatibility.seen import NOTHING, Seen
 from provision.serving.compatibility.subject import Subject
 

@@ -17,6 +17,8 @@ class Case(NamedTuple):
     files: Mapping[str, int]
     settings: Settings
     device: Device
+    most_gpus: int
+    """GPUs of the host that are no smaller than the service's."""
 
     def fit(self, settings: Settings | None = None, share: float = 1.0) -> Fit:
         """Return how it fits, with weights of which a share is left."""
@@ -65,11 +67,13 @@ def share_beside(found: Fit) -> float:
 
 
 def _wider(case: Case) -> Iterator[str]:
-    """Yield the smallest number of GPUs that does, and that the heads can be spread over."""
+    """Yield the smallest number of GPUs that does, that heads spread over, and that the host has."""
     settings = case.settings
     shape = model_config({**case.config, **settings.overrides})
-    for tensor in range(settings.tensor + 1, _MOST_GPUS + 1):
+    for tensor in range(settings.tensor + 1, case.most_gpus + 1):
         wider = settings._replace(tensor=tensor)
+        if wider.gpus > case.most_gpus:
+            return
         if _spreads(shape, tensor) and case.fit(wider).fits:
             yield f"give it {wider.gpus} GPUs"
             return
@@ -107,5 +111,4 @@ def gib(size: int) -> str:
 
 
 _HAS_FP8: Final = (8, 9)
-_MOST_GPUS: Final = 16
 _LEAST_LENGTH: Final = 512

@@ -159,8 +159,8 @@ class ServiceWish(BaseModel):
         for name, value in environment.items():
             if value and _SECRET.search(name):
                 raise ValueError(
-                    f"{name} would stand in plans and in compose.yaml: for the key that requests "
-                    "must bring write api_key: env:NAME, file:PATH or cmd:COMMAND"
+                    f"{name} would stand in plans and in compose.yaml. The key that requests must "
+                    "bring is api_key: env:NAME; a hub's token is models.huggingface.token"
                 )
         return environment
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -13,6 +14,7 @@ from provision.serving.service import Service
 from provision.serving.validation.wire import (
     Limits,
     NoAnswerError,
+    NoTimeError,
     Pipe,
     Reply,
     Request,
@@ -53,6 +55,7 @@ class _Http:
         self.host = host
         self._to = address, port
         self._limits = limits or Limits()
+        self._ends = time.monotonic() + self._limits.together
 
     def request(
         self,
@@ -64,9 +67,7 @@ class _Http:
         stream: bool = False,
     ) -> Reply:
         """Return the answer; see `Call`."""
-        limits = self._limits
-        if body is None:
-            limits = limits._replace(first_byte=limits.quick, whole=limits.quick)
+        limits = self._left(quick=body is None)
         accept = {"Accept": "text/event-stream" if stream else "application/json"}
         try:
             pipe = self._open(limits.connect)
@@ -74,7 +75,27 @@ class _Http:
             reason = error.strerror or str(error) or type(error).__name__
             said = f"no connection to {self._to[0]}:{self._to[1]}: {reason}"
             raise NoAnswerError(said) from error
-        return exchange(pipe, Request(method, path, body, {**accept, **(headers or {})}), limits)
+        try:
+            more = {**accept, **(headers or {})}
+            return exchange(pipe, Request(method, path, body, more), limits)
+        except NoAnswerError as error:
+            if error.timed_out and body is not None and limits.first_byte < self._limits.first_byte:
+                raise NoTimeError(self._late, timed_out=True) from error
+            raise
+
+    def _left(self, *, quick: bool) -> Limits:
+        """Return the limits of the next question; `NoTimeError` where others took all the time."""
+        limits, left = self._limits, self._ends - time.monotonic()
+        if quick:
+            return limits._replace(first_byte=limits.quick, whole=limits.quick)
+        if left <= 0:
+            raise NoTimeError(self._late, timed_out=True)
+        whole = round(min(limits.whole, left), 1) or 0.1
+        return limits._replace(first_byte=min(limits.first_byte, whole), whole=whole)
+
+    @property
+    def _late(self) -> str:
+        return f"{self._limits.together:g} s were not enough for all questions"
 
     def _open(self, timeout: float) -> Pipe:
         raise NotImplementedError

@@ -17,7 +17,7 @@ from provision.serving.validation.embeddings import check_embeddings
 from provision.serving.validation.rerank import check_rerank
 from provision.serving.validation.talk import OK, Talk, Trouble, shown
 from provision.serving.validation.tools import check_tools, check_tools_stream
-from provision.serving.validation.wire import NoAnswerError
+from provision.serving.validation.wire import NoAnswerError, NoTimeError
 
 _ALL: Final[tuple[Task, ...]] = ("generate", "embed", "score")
 _SHOWN: Final = 500  # characters of what a service says
@@ -25,6 +25,7 @@ _NONSENSE: Final = (
     *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
 )
 """What the checks meet in answers that no engine gives: no surprise of that sort is ours alone."""
+_BUSY: Final = "It may be busy: look at its queue (/metrics), or sweep again later."
 WEDGED: Final = "wedged"
 """Check of the answer for an engine that says it is healthy and answers nothing."""
 
@@ -100,6 +101,11 @@ def _answers(talk: Talk, required: frozenset[str]) -> Iterator[Answer]:
         begun = time.monotonic()
         try:
             said = _said(check, talk, required)
+        except NoTimeError as error:
+            unasked = ", ".join(each.name for each in checks[number:])
+            what = f"{error}; without an answer: {unasked}"
+            yield _answer(_Said(check.name, "warn", what, _BUSY), talk, begun)
+            return
         except NoAnswerError as error:  # the next question would wait as long
             left = [each.name for each in checks[number + 1 :]]
             yield _answer(_silence(check, talk, error, left), talk, begun)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
@@ -23,6 +24,8 @@ class Limits(NamedTuple):
     first_byte: float = 120
     """Between any two bytes of one that it has."""
     whole: float = 180
+    together: float = math.inf
+    """For all answers that it has, one after the other."""
 
 
 class Request(NamedTuple):
@@ -68,6 +71,10 @@ class NoAnswerError(Exception):
     def __init__(self, what: str, *, timed_out: bool = False) -> None:
         super().__init__(what)
         self.timed_out = timed_out
+
+
+class NoTimeError(NoAnswerError):
+    """The service answered, but not all that was asked in the time for all questions together."""
 
 
 class Pipe(Protocol):

@@ -26,21 +26,25 @@ def probe(name: str) -> str:
 
 
 def state(output: str) -> State | None:
-    """Parse versions and hold; of several that are installed side by side the last one counts."""
+    """Parse versions and hold; kernels have several side by side."""
     *versions, last = output.split() or [""]
     held = last == "held"
     if not held:
         versions.append(last)
     if not versions or not all(":" in version for version in versions):
         raise ValueError(f"unexpected answer {output.strip()!r}")
-    return {"installed": True, "version": versions[-1].removeprefix("0:"), "hold": held}
+    shown = " ".join(version.removeprefix("0:") for version in versions)
+    return {"installed": True, "version": shown, "hold": held}
 
 
 def fits(version: str, wanted: str) -> bool:
-    """Say whether an installed version is the wanted one, with or without epoch and release."""
-    bare = version.partition(":")[2] or version
-    known = (version, bare, version.rpartition("-")[0], bare.rpartition("-")[0])
-    return any(fnmatchcase(text, wanted) for text in known)
+    """Say whether one installed version is the wanted one, with or without epoch and release."""
+    for full in version.split():
+        bare = full.partition(":")[2] or full
+        known = (full, bare, full.rpartition("-")[0], bare.rpartition("-")[0])
+        if any(fnmatchcase(text, wanted) for text in known):
+            return True
+    return False
 
 
 def transaction(

@@ -262,6 +262,13 @@ ROWS: Final[Mapping[str, Row]] = {
     "t4_falls_back": Row(
         "T4", "580.65.06", "v0.20.0", said=_warn("dtype", "float16", "dtype: half")
     ),
+    "t4_rest_of_a_quantised_model": Row(
+        "T4",
+        "580.65.06",
+        "v0.32.0",
+        {"model": config(quantization_config={"quant_method": "modelopt", "quant_algo": "NVFP4"})},
+        _warn("dtype", "what is not quantised of the model is made for bfloat16", "dtype: half"),
+    ),
     "t4_half": Row("T4", "580.65.06", "v0.20.0", _HALF),
     "t4_bfloat16_stated": Row(
         "T4",

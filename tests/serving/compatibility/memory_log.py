@@ -72,11 +72,12 @@ def subject_of(
     engine: str = "vllm",
     task: Task = "generate",
     gpus: int = 1,
+    there: int = 0,
     memory_mib: int | None = H200_MIB,
     capability: str = "9.0",
     name: str = "chat",
 ) -> Subject:
-    """Return a service on so many equal GPUs."""
+    """Return a service on so many equal GPUs, of a host that has 16 unless told otherwise."""
     service = Service(
         name=name,
         engine=engine,
@@ -103,7 +104,7 @@ def subject_of(
                 memory_mib=memory_mib,
                 compute_capability=capability,
             )
-            for index in range(gpus)
+            for index in range(there or 16)
         ),
     )
     return Subject(service, engine_of(engine), host, Model(config, files or {}))

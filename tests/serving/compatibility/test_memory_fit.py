@@ -153,6 +153,29 @@ def test_no_number_of_gpus_is_proposed_that_the_heads_cannot_be_spread_over() ->
     assert finding.remedy.startswith("Give it 8 GPUs"), finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("there", "said"), [(2, ""), (3, ""), (4, "give it 4 GPUs"), (8, "give it 4 GPUs")]
+)
+def test_no_more_gpus_are_proposed_than_the_host_has(there: int, said: str) -> None:
+    """More would be refused for want of them."""
+    length = {"max-model-len": 131072}
+    finding = _judged(
+        config_of("llama-3.1-70b"), gpus=2, there=there, memory_mib=A80, arguments=length
+    )
+    assert finding.verdict == "fail"
+    assert [part for part in finding.remedy.split(" or ") if "GPUs" in part] == [said][: bool(said)]
+
+
+def test_a_smaller_gpu_of_the_host_is_none_to_spread_over() -> None:
+    """The model would have to fit on that one too."""
+    subject = subject_of(config_of("llama-3.1-70b"), memory_mib=24564, capability="8.6")
+    assert subject.facts
+    small = [gpu.model_copy(update={"memory_mib": 16384}) for gpu in subject.facts.gpus[8:]]
+    facts = subject.facts.model_copy(update={"gpus": (*subject.facts.gpus[:8], *small)})
+    (finding,) = judge_memory(subject._replace(facts=facts))
+    assert finding.remedy == "Give it GPUs with more memory."
+
+
 def test_model_too_large_for_any_number_of_gpus_still_has_a_remedy() -> None:
     """A failure without a remedy is of no use."""
     finding = _judged(config_of("deepseek-v3"), memory_mib=15360, capability="7.5")

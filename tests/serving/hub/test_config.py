@@ -64,3 +64,31 @@ def test_one_that_is_none_is_unknown(fake: hub_server.FakeHub, text: bytes) -> N
     lock = locked(fake, "modelscope")
     assert lock.get(wish) is not None
     assert lock.config(wish) is None
+
+
+@pytest.mark.parametrize("source", ["modelscope", "controller"])
+def test_a_quantisation_that_stands_beside_it_is_in_it(
+    fake: hub_server.FakeHub, source: Source, tmp_path: Path
+) -> None:
+    """As newer models of NVIDIA's tool have it themselves; layer by layer it is not kept."""
+    stated = {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head"]}
+    beside = {"producer": {}, "quantization": {**stated, "quantized_layers": {"a": 1}}}
+    for name, document in (("config.json", {"n": 1}), ("hf_quant_config.json", beside)):
+        text = json.dumps(document)
+        fake.files[name] = text.encode()
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    path = tmp_path if source == "controller" else None
+    wish = Wanted(source=source, id=MODEL, path=path)
+    wanted = {"n": 1, "quantization_config": {"quant_method": "modelopt", **stated}}
+    assert locked(fake, source, wish).config(wish) == wanted
+
+
+@pytest.mark.parametrize("beside", [b"{", b"[]", b'{"quantization": []}', b'{"quantization": {}}'])
+def test_its_own_quantisation_counts_and_nonsense_beside_it_does_not(
+    fake: hub_server.FakeHub, beside: bytes
+) -> None:
+    """Nothing is made up."""
+    own = {"quantization_config": {"quant_method": "fp8"}}
+    fake.files |= {"config.json": json.dumps(own).encode(), "hf_quant_config.json": beside}
+    wish = Wanted(source="modelscope", id=MODEL)
+    assert locked(fake, "modelscope").config(wish) == own

@@ -10,10 +10,11 @@ use warnings;
 use Fcntl;
 
 $0 = 'unattended-upgr';    # as the process list has the real one
+my $whole = pack 's s x4 q q i x4', F_WRLCK, 0, 0, 0, 0;
 my @held;
 for my $name (qw(dpkg/lock-frontend dpkg/lock apt/lists/lock)) {
     open my $file, '>>', "/var/lib/$name" or die "$name: $!\n";
-    fcntl $file, F_SETLK, pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0) or die "$name: $!\n";
+    fcntl $file, F_SETLK, $whole or die "$name: $!\n";
     push @held, $file;
 }
 open my $mark, '>', $ARGV[0] or die "$ARGV[0]: $!\n";

@@ -6,5 +6,10 @@ mkdir -p /etc/docker
 if [ "$(head -c 3 "$file" | od -An -tx1 | tr -d ' ')" != efbbbf ]; then
     { printf '\357\273\277' && cat "$file"; } >"$file.new"
     mv "$file.new" "$file"
-    ! command -v dockerd >/dev/null || systemctl restart docker
+    if command -v dockerd >/dev/null; then
+        running=$(docker ps --quiet)
+        systemctl restart docker
+        # shellcheck disable=SC2086  # ids have no blanks
+        [ -z "$running" ] || docker start $running >/dev/null
+    fi
 fi
