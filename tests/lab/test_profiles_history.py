@@ -196,6 +196,16 @@ def test_ubuntu_in_disguise_gets_its_own_packages(
     assert version.endswith("~ubuntu.24.04~noble")
 
 
+def test_all_at_once_come_to_the_same_end(lab: Lab, bare: str, write_inventory: Write) -> None:
+    """Older sources, a busy apt, a proxy alone and a disguise on one host: none hides another."""
+    proxy(lab)
+    profiles = ("docker-list", "ubuntu-disguise", "apt-busy", "proxies-only")
+    path = write_inventory(gpu01=lab.dress(bare, *profiles))
+    before = lab.exec(bare, SOURCES).stdout
+    assert "! disables the older source" in reach_the_end(lab, bare, path).stdout
+    assert lab.exec(bare, SOURCES).stdout == before
+
+
 @pytest.mark.matrix
 @pytest.mark.parametrize("link", ["slow", "lossy", "slow and lossy"])
 def test_a_bad_link_takes_longer_and_nothing_else(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import time
@@ -293,3 +294,21 @@ def test_ctrl_c_ends_a_plan_that_waits_for_a_host(hall: Workshop) -> None:
         hall.lab.exec("gpu02", "iptables -D INPUT -p tcp --dport 22 -j DROP")
     assert answer.status == 1
     assert "interrupted" in answer.stderr
+
+
+def test_host_locked_by_hand_is_left_alone_until_it_is_unlocked(hall: Workshop) -> None:
+    """The run says who locked it and why, changes nothing there, and does the other hosts."""
+    inventory = described(hall, "new", *HOSTS)
+    prepared(hall, *HOSTS)
+    where = ("--inventory", inventory, "--host", "gpu01")
+    assert hall.inv("lock", *where, "--why", "memory test").status == 0
+    answer = hall.inv("provision", "--inventory", inventory, "--yes")
+    assert answer.status == 1
+    assert re.search(r"gpu01: locked by \S+@\S+ since \S+Z: memory test\. Wait", answer.stdout)
+    assert "1 changed, 0 unchanged, 0 failed, 1 not begun" in answer.stdout
+    assert hall.lab.exec("gpu01", "test -e /etc/hall").returncode == 1
+    assert "memory test" in hall.inv("lock", *where).stdout
+    assert "without a reason" in hall.inv("unlock", *where).stderr
+    assert hall.inv("unlock", *where, "--why", "it is over").status == 0
+    assert_finished(hall, inventory)
+    assert "it is over" in hall.inv("history", *where).stdout

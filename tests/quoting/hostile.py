@@ -21,6 +21,8 @@ CASES: Final = int(os.environ.get("PROVISION_CASES") or 1000)
 """Strings that each law is tried with."""
 BATCH: Final = 50
 """Strings that one shell gets: starting a shell is what costs."""
+SEGMENTS: Final = 10
+"""Texts that make one path."""
 CANARY: Final = "provision_canary"
 """Runs where a shell takes data for code; then what it says, or what it leaves, is found."""
 _FRAGMENTS: Final = (
@@ -162,6 +164,19 @@ def heard(script: str, stubs: Sequence[str] = (), *, listening: Sequence[str] = 
             assert [path.name for path in folder.iterdir()] == ["bystander"]
     assert all(answer == answers[0] for answer in answers), "the shells do not agree"
     return _records(answers[0])
+
+
+def one_shell(batch: list[str]) -> list[str]:
+    """Return the shell of a batch: what starts many programs runs in one of them each time."""
+    return SHELLS[sum(map(len, batch)) % len(SHELLS)]
+
+
+def paths_of(batch: list[str], folder: str) -> list[str]:
+    """Return paths of several texts each, as an operator could have meant them."""
+    parts = [re.sub(r"[/\x00-\x1f\x7f\ud800-\udfff]", "", text)[:40] for text in batch]
+    parts = [part.strip() if part.strip() not in {"", ".", ".."} else "x" for part in parts]
+    groups = [parts[start : start + SEGMENTS] for start in range(0, len(parts), SEGMENTS)]
+    return [f"{folder}/{index}/{'/'.join(group)}" for index, group in enumerate(groups)]
 
 
 def _records(answer: bytes) -> list[list[bytes]]:

@@ -11,28 +11,34 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hostile import SHELLS, anything, cases, heard, ran, raw, scratch, sendable, words
+from hostile import (
+    SHELLS,
+    anything,
+    cases,
+    heard,
+    one_shell,
+    paths_of,
+    ran,
+    raw,
+    scratch,
+    sendable,
+    words,
+)
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from provision.serving.services.wish import Image, Registry
 from provision.state.kinds.apt_repository import AptRepository
 from provision.state.kinds.directory import Directory
 from provision.state.kinds.dnf_repository import DnfRepository
 from provision.state.kinds.dnf_setting import DnfSetting
-from provision.state.kinds.docker_image import DockerImage
 from provision.state.kinds.file import File
 from provision.state.kinds.json_file import JsonFile
-from provision.state.kinds.model_folders import staging_of
-from provision.state.kinds.model_leftovers import ModelLeftovers
-from provision.state.kinds.model_snapshot import HubClient, ModelFile, ModelSnapshot
 from provision.state.kinds.package import Package
 from provision.state.kinds.paths import write
 from provision.state.kinds.python_venv import PythonVenv
-from provision.state.kinds.service_release import ServiceRelease
 from provision.state.probe import parse_states, probe_script
 from provision.state.resource import Resource, State, diff
-from provision.state.shell import framed, functions, literal, quote
+from provision.state.shell import framed, literal, quote
 
 ME: Final = {
     "owner": pwd.getpwuid(os.geteuid()).pw_name,
@@ -42,8 +48,6 @@ NOTHING: Final = frozenset[str]()
 FINGERPRINT: Final = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
 _BEGINS: Final = rb"(\n@w begin \d+\n)*"
 """What a probe says on stderr between complaints, of which there are to be none."""
-SEGMENTS: Final = 10
-"""Texts that make one path."""
 
 
 def accepted(kind: type[Resource], **values: Any) -> Any:
@@ -74,19 +78,6 @@ def converged(shell: list[str], folder: Any, resources: list[Any]) -> None:
     assert [diff(now, each.expected()) for now, each in zip(look(), resources, strict=True)] == [
         NOTHING
     ] * len(resources)
-
-
-def one_shell(batch: list[str]) -> list[str]:
-    """Return the shell of a batch: what starts many programs runs in one of them each time."""
-    return SHELLS[sum(map(len, batch)) % len(SHELLS)]
-
-
-def paths_of(batch: list[str], folder: str) -> list[str]:
-    """Return paths of several texts each, as an operator could have meant them."""
-    parts = [re.sub(r"[/\x00-\x1f\x7f\ud800-\udfff]", "", text)[:40] for text in batch]
-    parts = [part.strip() if part.strip() not in {"", ".", ".."} else "x" for part in parts]
-    groups = [parts[start : start + SEGMENTS] for start in range(0, len(parts), SEGMENTS)]
-    return [f"{folder}/{index}/{'/'.join(group)}" for index, group in enumerate(groups)]
 
 
 @cases(anything)
@@ -352,92 +343,3 @@ def test_an_interpreter_is_refused_or_a_command(batch: list[str]) -> None:
 def test_an_interpreter_that_sh_would_take_for_something_else_is_refused(text: str) -> None:
     """Quotes do not help: `A=b` needs none."""
     assert accepted(PythonVenv, name="/v", requirements="", index_url="x", python=text) is None
-
-
-@cases(sendable)
-def test_the_models_of_a_host_are_named_byte_for_byte(batch: list[str]) -> None:
-    """Folders, files, addresses and proxies, in the probe, the settings of the worker and the end."""
-    folder, *look_in = (path[:200].rstrip() for path in paths_of(batch, "/models"))
-    names = [path.rpartition("/")[2] for path in look_in] or ["x"]
-    snapshot = ModelSnapshot(
-        name="m",
-        folder=folder,
-        model="Org/Na.me",
-        files=tuple(ModelFile(path=name, size=1, digest="sha256:x") for name in names),
-        look_in=look_in,
-        client=HubClient(
-            hub="modelscope",
-            venv="/v",
-            endpoint=batch[0],
-            revision=batch[1],
-            environment={f"V{number}": text for number, text in enumerate(batch)},
-        ),
-    )
-    settings = heard(_set(snapshot._settings("fetch")), ["hear"])  # noqa: SLF001  a file on the host
-    staging = staging_of(folder)
-    assert settings == [
-        [b"hear", *map(raw, (folder, staging, "\n".join(look_in), batch[0], batch[1], *batch))]
-    ]
-    probe = snapshot.probe().partition("\nprintf '%s\\n' ")[1:]
-    (asked,) = heard("".join(probe).lstrip(), listening=["model_probe"])
-    wanted = "".join(f"1 {name}\n" for name in names)
-    assert asked[3:] == [*map(raw, (folder, staging, "Org", "Na.me", "\n".join(look_in), wanted))]
-
-
-def _set(settings: str) -> str:
-    """Return sh that reads a file of settings, and says what they are then."""
-    variables = ["dir", "staging", "bases", "endpoint", "revision", *(f"V{n}" for n in range(50))]
-    spoken = " ".join(f'"${name}"' for name in variables if f"{name}=" in settings)
-    return f"{literal(raw(settings))} >settings\n. ./settings\nrm settings\nhear {spoken}"
-
-
-@cases(sendable)
-def test_what_nothing_wants_is_removed_and_nothing_else(batch: list[str]) -> None:
-    """Folders that a host lists, by names that a hub or somebody's hand has given them."""
-    paths = paths_of(batch, "/m")
-    item = ModelLeftovers(name="/m", keep=paths)
-    (asked,) = heard(
-        item.probe().rpartition("\nprintf")[1].lstrip() + item.probe().rpartition("\nprintf")[2],
-        listening=["model_leftovers"],
-    )
-    assert asked[1:] == [
-        b"/m",
-        raw("".join(f"{path}\n" for path in [*paths, *map(staging_of, paths)])),
-    ]
-    state = item.actual("".join(f"7 {path}\n" for path in paths))
-    script = "\n".join(each.script for each in item.apply(state, NOTHING))
-    assert heard(script, ["rm"]) == [[b"rm", b"-rf", b"--", raw(path)] for path in sorted(paths)]
-
-
-_images = st.from_regex(
-    r"[a-z0-9.-]{0,9}(:[0-9]{1,4})?/?[a-z0-9._/-]{1,9}(:[A-Za-z0-9._-]{1,9})?", fullmatch=True
-)
-
-
-@cases(_images | words)
-def test_an_image_is_refused_or_one_word_without_a_dash_in_front(batch: list[str]) -> None:
-    """Its name reaches a shell of its own on the way to docker pull: it needs no quotes at all."""
-    for text in batch:
-        for form in (Image, Registry):
-            try:
-                name = TypeAdapter(form).validate_python(text)
-            except ValidationError:
-                continue
-            assert name == text == quote(text)
-            assert not text.startswith("-")
-            item = DockerImage(name="x/y:1" if form is Registry else text, prefixes=(text,))
-            assert f" {text}/{item.name}" in item.apply(None, NOTHING)[0].script
-
-
-@cases(sendable)
-def test_a_release_is_moved_by_its_names(batch: list[str]) -> None:
-    """The folder of the releases may have any name that a path can have."""
-    bases = paths_of(batch, "/r")
-    moves = [ServiceRelease(name="chat", base=base, release="0a1b", patience=7) for base in bases]
-    scripts = [each.script for move in moves for each in move.apply(None, NOTHING)]
-    text = "\n".join(each.replace(functions("service_release"), "") for each in scripts)
-    found = heard(text, ["service_check", "service_bring", "service_wait", "service_keep"])
-    assert [each[1:] for each in found if each[0] == b"service_keep"] == [
-        [raw(base), raw(f"{base}/releases/0a1b"), b"chat"] for base in bases
-    ]
-    assert {each[-2] for each in found} == {raw(f"{base}/releases/0a1b") for base in bases}
