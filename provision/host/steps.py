@@ -77,7 +77,7 @@ class Runner(NamedTuple):
     connection: Connection
     say: Say
     stopped: Callable[[], bool] = lambda: False
-    """Asked while a detached step runs: whether the operator has left."""
+    """Asked when a step fails: whether that is because the operator wants to stop."""
     carrier: Carrier | None = None
     caller: Caller | None = None
     lease: Lease | None = None

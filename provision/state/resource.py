@@ -97,7 +97,7 @@ class Command(BaseModel):
     secrets: tuple[tuple[str, Secret], ...] = ()
     """Shell variables that the script finds set; revealed when it runs, and never in an argv."""
     detached: bool = False
-    """Goes on on the host when nobody watches: the operator may leave, and the next run joins it."""
+    """Goes on on the host when the connection is lost, for days if need be; the next run joins it."""
     offers: Bulk | None = None
     """What other hosts of the run may copy from this one once the step has ended well."""
     transfer: Transfer | None = None
