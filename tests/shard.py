@@ -16,7 +16,7 @@ from zlib import crc32
 
 import pytest
 
-PARTS: Final = 3
+PARTS: Final = 5
 VARIABLE: Final = "PROVISION_SHARD"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -197,11 +196,9 @@ def _guarded(work: Callable[[], int | None], given: Mapping[str, Any]) -> int:
         return _failed(str(error), given)
     except KeyboardInterrupt:
         code = _failed("interrupted. What was done is done; run again to go on.", given)
-        if threading.active_count() > 1:  # they wait for hosts, and nobody waits for them
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        return code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # threads may still wait for hosts, and nobody else does
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, and so has the need to tell it
         return FAILED

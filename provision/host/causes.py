@@ -52,9 +52,25 @@ _CAUSES: Final = (
         "Nothing was installed. Remove them yourself, if they may go, and run again.",
     ),
     Known(
-        r"provision: (?P<file>\S+) holds other repositories too",
-        "{file} holds an older source of this repository beside others",
-        "Take that stanza out of the file, then run again.",
+        r"provision: (?P<detail>dnf would also remove .*)",
+        "{detail}",
+        "Nothing was installed. Remove them yourself, if they may go, and run again.",
+    ),
+    Known(
+        r"GPG check FAILED|Package \S{1,200} is not signed|Public key for \S{1,200} is not installed",
+        "a package is not signed by the pinned key",
+        "Do not go on with this mirror unless its owner announced a new key; "
+        "then set the role's fingerprint.",
+    ),
+    Known(
+        r"repomd\.xml GPG signature verification error",
+        "the repository's index is not signed by the pinned key",
+        "Somebody may have changed it on its way: try another mirror.",
+    ),
+    Known(
+        r"(?:No match for argument|Unable to find a match): (?P<name>\S+)",
+        "there is no package {name} in the host's repositories",
+        "Check the name and the repositories: dnf repolist",
     ),
     Known(
         r"Release file for (?P<url>\S+) is not valid yet|not live until|is expired|Release file .* expired",

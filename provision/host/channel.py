@@ -34,20 +34,27 @@ def send(channel: paramiko.Channel, script: str) -> None:
 
 
 def read(
-    channel: paramiko.Channel, deadline: float, on_line: Callable[[str], None] | None
+    channel: paramiko.Channel, deadline: float, on_line: Callable[[str], object] | None
 ) -> Result:
-    """Read both streams as they come: one that is left alone would block the other."""
+    """Read both streams as they come: one that is left alone would block the other.
+
+    A line that `on_line` calls settled (true) is not kept: progress of days is no answer.
+    """
     stdout, stderr, rest = bytearray(), bytearray(), b""
     for chunk, is_error in _chunks(channel, deadline):
-        (stderr if is_error else stdout).extend(chunk)
-        if len(stdout) + len(stderr) > _MOST_BYTES:
-            raise paramiko.SSHException(f"more than {_MOST_BYTES >> 20} MiB of output")
-        if on_line and not is_error:
+        if is_error or on_line is None:
+            (stderr if is_error else stdout).extend(chunk)
+        else:
             *lines, rest = (rest + chunk).split(b"\n")
-            rest = rest[-_LONGEST_LINE:]
             for line in lines:
-                on_line(line.decode("utf-8", "replace"))
-    return Result(channel.recv_exit_status(), _text(stdout), _text(stderr))
+                if not on_line(line[-_LONGEST_LINE:].decode("utf-8", "replace")):
+                    stdout.extend(line + b"\n")
+        if len(stdout) + len(stderr) + len(rest) > _MOST_BYTES:
+            raise paramiko.SSHException(f"more than {_MOST_BYTES >> 20} MiB of output")
+    # a host may close its output and say nothing of the end
+    if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
+        raise TimeoutError("the command did not end in time")
+    return Result(channel.recv_exit_status(), _text(stdout + rest), _text(stderr))
 
 
 def _chunks(channel: paramiko.Channel, deadline: float) -> Iterator[tuple[bytes, bool]]:

@@ -80,12 +80,13 @@ class Connection:
         script: str,
         *,
         timeout: float,
-        on_line: Callable[[str], None] | None = None,
+        on_line: Callable[[str], object] | None = None,
         environment: Mapping[str, str] = _NOTHING,
     ) -> Result:
         """Run `script` with root's sh on the host; raise `ConnectError` when it cannot be run.
 
-        `timeout` is in seconds and for the whole script; `on_line` gets each line of its output.
+        `timeout` is in seconds and for the whole script; `on_line` gets each line of its output,
+        which is not kept where it returns something true.
         """
         self.transport()
         user = self._fabric.user

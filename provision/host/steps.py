@@ -168,14 +168,16 @@ class Runner(NamedTuple):
         word = nonce()
         current = [0]
 
-        def on_line(line: str) -> None:
-            begun = re.fullmatch(rf"{word} begin (\d+)", line)
+        def on_line(line: str) -> bool:
+            begun = re.fullmatch(rf"{word} begin (\d{{1,9}})", line)
+            amount = _amount(line)
             if begun:
-                current[0] = int(begun[1])
+                current[0] = min(int(begun[1]), len(steps) - 1)
                 self.say(steps[current[0]].command.title, "")
             elif line.strip() and word not in line:
                 command = steps[current[0]].command
-                self.say(command.title, _amount(line) or line.strip())
+                self.say(command.title, amount or line.strip())
+            return amount is not None
 
         timeout = sum(step.command.timeout for step in steps)
         script = _steps_script(steps, word, self.lease)
@@ -186,12 +188,7 @@ class Runner(NamedTuple):
         lost = re.search(rf"^{word} lost (.*)$", result.stdout, re.MULTILINE)
         if lost:
             raise refusal(self.connection.host.name, "lost", lost[1])
-        outputs = {
-            int(end[2]): (int(end[3]), end[1])
-            for end in re.finditer(
-                rf"{word} begin \d+\n(.*?)\n{word} end (\d+) (\d+)\n", result.stdout, re.DOTALL
-            )
-        }
+        outputs = _outputs(result.stdout, word)
         for index in range(len(steps)):
             status, output = outputs.get(index, (None, ""))
             if status != 0 and self.stopped():
@@ -246,6 +243,21 @@ def _amount(line: str) -> Amount | None:
     if found is None:
         return None
     return Amount(int(found[2]), int(found[3]), "bytes" if found[1] == "bytes" else "files")
+
+
+def _outputs(stdout: str, word: str) -> dict[int, tuple[int, str]]:
+    """Return exit status and output of each step that came to its end."""
+    outputs: dict[int, tuple[int, str]] = {}
+    said: list[str] = []
+    for line in stdout.split("\n"):
+        mark = re.fullmatch(rf"{word} (?:begin \d{{1,9}}|end (\d{{1,9}}) (\d{{1,9}}))", line)
+        if mark is None:
+            said.append(line)
+            continue
+        if mark[1]:
+            outputs.setdefault(int(mark[1]), (int(mark[2]), "\n".join(said)))
+        said = []
+    return outputs
 
 
 def _steps_script(steps: Sequence[Step], word: str, lease: Lease | None) -> str:

@@ -15,6 +15,7 @@ from provision.secret import Secret
 from provision.state.shell import nonce
 
 _PATIENCE: Final = 30  # seconds for sudo to ask, and to take a password
+_MOST_SAID: Final = 1 << 16  # characters of a lecture, a banner of PAM's, a prompt
 _GLANCE: Final = 0.02  # seconds
 _NOT_FOUND: Final = 127
 _NO_SUDO: Final = re.compile(
@@ -60,27 +61,24 @@ class Sudo:
             return ""
         if self._refused:
             raise self._refused
-        said, given = "", ""
+        heard, said, given = "", "", ""
         deadline = time.monotonic() + _PATIENCE
-        while not channel.recv_ready():
-            if channel.recv_stderr_ready():
-                said += channel.recv_stderr(4096).decode("utf-8", "replace")
-                if self._word not in said:
-                    continue
-                if given:
-                    self._end(channel, given)
-                    raise self._wrong(user, where)
-                channel.sendall(self._password.reveal().encode() + b"\n")
-                said, given = said.replace(self._word, ""), said
+        while f"{self._word}\n" not in heard:  # what a login file prints comes before it
+            if time.monotonic() > deadline:
+                raise _silent(where, said)
+            if channel.recv_ready():
+                heard = (heard + channel.recv(4096).decode("utf-8", "replace"))[-_MOST_SAID:]
+            elif channel.recv_stderr_ready():
+                said = (said + channel.recv_stderr(4096).decode("utf-8", "replace"))[-_MOST_SAID:]
+                if self._word in said:
+                    self._answer(channel, given, self._wrong(user, where))
+                    said, given = said.replace(self._word, ""), said
             elif channel.exit_status_ready() or channel.closed:
                 if given and not _NO_SUDO.search(said) and not _WANTS_TTY.search(said):
-                    raise self._wrong(user, where)
+                    raise self._refuse(self._wrong(user, where))
                 return said
-            elif time.monotonic() > deadline:
-                raise _silent(where, said)
             else:
                 time.sleep(_GLANCE)
-        self._take_word(channel, deadline)
         return ""
 
     def wants_tty(self, status: int, stderr: str) -> bool:
@@ -90,12 +88,13 @@ class Sudo:
         self._tty = True
         return True
 
-    def _take_word(self, channel: paramiko.Channel, deadline: float) -> None:
-        """Read the line that says that we are in, and not a byte of what follows."""
-        channel.settimeout(max(1.0, deadline - time.monotonic()))
-        for _ in range(len(self._word) + 1):
-            if not channel.recv(1):
-                return
+    def _answer(self, channel: paramiko.Channel, given: str, wrong: ConnectError) -> None:
+        """Answer sudo's first question; end it at the second, and raise `wrong`."""
+        if given:
+            self._end(channel, given)
+            raise self._refuse(wrong)
+        assert self._password is not None  # noqa: S101  or nobody would have asked
+        channel.sendall(self._password.reveal().encode() + b"\n")
 
     def _end(self, channel: paramiko.Channel, said: str) -> None:
         """Kill sudo at its question: an end of its input would count as one more wrong password."""
@@ -107,13 +106,17 @@ class Sudo:
                 other.settimeout(_PATIENCE)
                 other.recv_exit_status()
 
-    def _wrong(self, user: str, where: str) -> ConnectError:
-        self._refused = ConnectError(
+    def _refuse(self, error: ConnectError) -> ConnectError:
+        self._refused = error
+        return error
+
+    @staticmethod
+    def _wrong(user: str, where: str) -> ConnectError:
+        return ConnectError(
             f"sudo does not take the password of {user}; it was tried once",
             where=where,
             remedy="Give another: --ask-sudo-password, or ssh.sudo_password in the inventory.",
         )
-        return self._refused
 
 
 def explain_sudo(place: str, user: str, status: int, stderr: str) -> None:

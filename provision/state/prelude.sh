@@ -83,7 +83,7 @@ openpgp_fingerprints() { # FILE (binary): the fingerprint of every primary key i
 }
 
 apt_get() { # apt-get that asks nothing, keeps the host's configuration and waits LOCK_TIMEOUT for the lock
-    DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l timeout $((${LOCK_TIMEOUT:-300} + 1800)) \
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l timeout $((${LOCK_TIMEOUT:-300} + 6000)) \
         apt-get -q -y -o DPkg::Lock::Timeout="${LOCK_TIMEOUT:-300}" -o DPkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
@@ -258,7 +258,7 @@ dnf_moving() { # NAME...: the excludes that stay in force while these packages a
 }
 
 dnf_get() { # ARGUMENT...: dnf without weak dependencies; somebody else's dead repository is left out
-    timeout $((${LOCK_TIMEOUT:-300} + 1800)) dnf --setopt=install_weak_deps=False \
+    timeout $((${LOCK_TIMEOUT:-300} + 6000)) dnf --setopt=install_weak_deps=False \
         --setopt=skip_if_unavailable=True --setopt=clean_requirements_on_remove=False "$@"
 }
 

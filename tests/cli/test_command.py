@@ -221,16 +221,14 @@ def _raise(error: BaseException) -> Any:
          "provision: --host: no such host. See inv inventory.\n"),
         (ZeroDivisionError("by zero"),
          "provision: unexpected ZeroDivisionError: by zero. Run again with --debug and report it.\n"),
-        (KeyboardInterrupt(),
-         "provision: interrupted. What was done is done; run again to go on.\n"),
     ],
-    ids=["expected", "unexpected", "interrupted"],
+    ids=["expected", "unexpected"],
 )  # fmt: skip
 def test_an_error_is_one_line_and_exit_code_1(
     recorder: Recorder,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    error: BaseException,
+    error: Exception,
     text: str,
 ) -> None:
     """No traceback reaches an operator, and nothing of it goes to stdout."""

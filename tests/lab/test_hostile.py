@@ -111,6 +111,7 @@ def asked(lab: Lab, folder: Path, task: str, *words: str, timeout: float = PATIE
     return run
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("told", [*SHELLS, *LIES], indirect=True)
 def test_a_host_that_lies_costs_itself(liar: Lab, told: str, task: str, tmp_path: Path) -> None:

@@ -131,9 +131,9 @@ def test_what_a_host_prints_at_login_is_no_answer(
 
 
 def steady(document: Any) -> Any:
-    """Return facts without what moves by itself: amounts, times, and what a profile installs."""
+    """Return facts without what moves by itself, and without the Python that fish brings along."""
     if isinstance(document, dict):
-        kept = {key: steady(value) for key, value in document.items()}
+        kept = {key: steady(value) for key, value in document.items() if key != "pythons"}
         return {key: value for key, value in kept.items() if not isinstance(value, float | int)}
     return [steady(item) for item in document] if isinstance(document, list) else document
 

@@ -260,6 +260,7 @@ MOVES: Final[Mapping[str, tuple[Move, str]]] = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", MOVES)
 def test_what_moved_is_refused_by_its_name(workshop: Workshop, name: str) -> None:
     """With exit code 1, with nothing changed on the host, and with no other name."""

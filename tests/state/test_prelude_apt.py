@@ -108,7 +108,7 @@ def test_a_download_that_takes_too_long_says_so_and_goes_on_from_there(
     shell: Shell, system: str, folder: Path
 ) -> None:
     """At the end of its time what has come is kept, and the next run fetches what is missing."""
-    hurried = "LOCK_TIMEOUT=-1798\n"  # which leaves two of the seconds that apt has
+    hurried = "LOCK_TIMEOUT=-5998\n"  # which leaves two of the seconds that apt has
     script = f"apt_update >/dev/null\n{hurried}apt_fetch large"
     done = shell(framed(script, environment=system))
     (partial,) = (folder / "cache" / "archives" / "partial").glob("*.deb")

@@ -10,7 +10,7 @@ from provision.state.resource import Command, State
 from provision.state.shell import quote
 
 _FORMAT: Final = r"${db:Status-Abbrev}|${Version}\n"
-_TIMEOUT: Final = 1800  # seconds: a slow mirror, not a hung one
+_TIMEOUT: Final = 6000  # seconds: a slow mirror, not a hung one, which apt itself notices
 
 
 def probe(name: str) -> str:
