@@ -38,7 +38,7 @@ check: setup test-tools  ## Lint, types and pure tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	for role in roles/*/role.py; do $(BIN)/mypy "$$role"; done
-	$(PYTEST) -q -m "not lab"
+	$(PYTEST) -q -m "not lab" -n auto --dist loadfile
 
 test-tools:  # shells and tools that pure tests run scripts with
 	@missing=; for tool in busybox dash gpg setpriv ssh-keygen; do \

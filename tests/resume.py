@@ -69,7 +69,7 @@ class Passed:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Let a session in which nothing was left to do be a good one."""
-        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.stash[LEFT_OUT]:
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.read():
             session.exitstatus = pytest.ExitCode.OK
 
 
@@ -85,5 +85,5 @@ def pytest_configure(config: pytest.Config) -> None:
         folder, now = config.cache.mkdir("passed"), state(config.rootpath)
         for file in folder.glob("*"):
             if file.name != now:
-                file.unlink()
+                file.unlink(missing_ok=True)  # another process of the same run may have done it
         config.pluginmanager.register(Passed(folder / now), "passed")

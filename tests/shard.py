@@ -1,7 +1,8 @@
 """Slow matrices: which part of them runs today, and how to run that part, or all of it, again.
 
 A law marked `matrix` runs with a part of its parameters: another one each day, or the one that
-PROVISION_SHARD names. Who names a test by its node id gets all of it.
+PROVISION_SHARD names. Laws marked `matrix("name")` are together one matrix of that name. Who names
+a test by its node id gets all of it.
 """
 
 from __future__ import annotations
@@ -91,8 +92,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shard = named(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else today()
     matrices: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if item.get_closest_marker("matrix"):
-            matrices[item.nodeid.partition("[")[0]].append(item)
+        marker = item.get_closest_marker("matrix")
+        if marker:
+            matrices[marker.args[0] if marker.args else item.nodeid.partition("[")[0]].append(item)
     left_out = [
         item
         for law, found in matrices.items()

@@ -94,9 +94,18 @@ def test_all_of_a_matrix_is_one_part_of_one(tmp_path: Path) -> None:
     assert "9 passed, 1 failed" in text or "1 failed, 9 passed" in text
 
 
-def run(folder: Path, *words: str, **environment: str) -> str:
-    """Run those laws in a session of their own, and return what it prints."""
-    (folder / "test_some.py").write_text(SOME_LAWS)
+def test_laws_of_one_name_are_one_matrix(tmp_path: Path) -> None:
+    """Of seven laws of a group each runs in exactly one part."""
+    laws = "".join(f"\ndef test_law_{n}(): pass\n" for n in range(7))
+    text = f'import pytest\npytestmark = pytest.mark.matrix("group")\n{laws}'
+    texts = [run(tmp_path, laws=text, PROVISION_SHARD=f"{n}/3") for n in (1, 2, 3)]
+    passed = [name for text in texts for name in re.findall(r"::(test_law_\d) PASSED", text)]
+    assert sorted(passed) == [f"test_law_{n}" for n in range(7)]
+
+
+def run(folder: Path, *words: str, laws: str = SOME_LAWS, **environment: str) -> str:
+    """Run laws in a session of their own, and return what it prints."""
+    (folder / "test_some.py").write_text(laws)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = matrix: slow\n")
     argv = [sys.executable, "-m", "pytest", "-p", "shard", "-v", *words]
     clean = {name: value for name, value in os.environ.items() if name != "PROVISION_SHARD"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,11 @@ import pytest
 from keyboard import inv
 
 from provision.errors import LabError
+from provision.host.push import push
+from provision.inventory.schema import SSH, Host
 from provision.lab import Lab
 from provision.lab.profiles import SUDO_PASSWORD
+from provision.state.resource import Bulk, Transfer
 
 pytestmark = pytest.mark.lab
 Write = Callable[..., Path]
@@ -167,6 +172,28 @@ def test_a_password_that_nobody_gave_is_asked_for_with_the_remedy(
     assert answer.status == 1
     assert re.search("sudo wants a password", answer.text), answer.text
     assert "--ask-sudo-password" in answer.text
+
+
+@pytest.mark.parametrize("ways", ["sudo-password", "sudo-rs+sudo-password", "fish+sudo-password"])
+def test_bulk_data_reaches_a_host_whose_sudo_wants_a_password(
+    lab: Lab, bare: str, tmp_path: Path, ways: str
+) -> None:
+    """Large and small files arrive whole, and the password is in none of them."""
+    dressed = lab.dress(bare, *ways.split("+"))
+    way_in = {"address": lab.host(bare).address, "user": "ops", "key": lab.key}
+    ssh = {**way_in, "known_hosts": lab.known_hosts, **dressed["ssh"]}
+    contents = {"large": os.urandom(9 << 20), "a": b"a\n", "empty": b"", "folder/b": b"b"}
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    sizes = tuple((name, len(content)) for name, content in contents.items())
+    bulk = Bulk(key="m@1", folder="/srv/m", files=sizes)
+    transfer = Transfer(way="push", bulk=bulk, origin=str(tmp_path))
+    host = Host(name=bare, ssh=SSH.model_validate(ssh))
+    push(host, transfer, lambda _done, _total: None, lambda: False)
+    for name, content in contents.items():
+        said = lab.exec(bare, f"sha256sum </srv/m/{name}").stdout.split()[0]
+        assert said == hashlib.sha256(content).hexdigest(), name
 
 
 def test_a_host_behind_a_bastion_answers_nobody_else(

@@ -61,15 +61,15 @@ class Hall(Role):
             name="walk through the hall",
             done_when=f"[ \\"$(cat /etc/hall/seen 2>/dev/null)\\" = '{self.text}' ]",
             script=(
-                "mkdir /run/hall || : >/root/met-somebody\\n"
-                f"{self.pause}; rmdir /run/hall; printf %s '{self.text}' >/etc/hall/seen"
+                "exec 5>/run/hall; flock -n 5 || : >/root/met-somebody\\n"
+                f"{self.pause}; printf %s '{self.text}' >/etc/hall/seen"
             ),
         )
         yield Package(name="zstd")
         yield service
 '''
 PREPARE: Final = """\
-rm -rf /etc/hall /run/hall /root/met-somebody
+rm -rf /etc/hall /root/met-somebody
 DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null && dpkg -P zstd >/dev/null 2>&1
 systemctl restart things
 """
@@ -231,11 +231,15 @@ def _is_sound(answer: Answer) -> bool:
 
 
 def _at_work(hall: Workshop, inventory: str, step: str) -> subprocess.Popen[str]:
-    """Begin to provision, and return when that step has begun."""
+    """Begin to provision, and return when that step has begun on all hosts."""
     run = hall.begin("provision", "--inventory", inventory, "--yes")
     assert run.stderr
-    assert any(step in line for line in run.stderr)
-    return run
+    missing = {f"{host}: {step}" for host in HOSTS}
+    for line in run.stderr:
+        missing.discard(line.strip())
+        if not missing:
+            return run
+    raise AssertionError(missing)
 
 
 def _ended(run: subprocess.Popen[str], within: float) -> Answer:
@@ -262,7 +266,6 @@ def test_ctrl_c_stops_what_runs_on_the_hosts_and_leaves_nothing(hall: Workshop, 
         assert hall.lab.exec(host, "pgrep -f '[s]leep 60'").stdout == ""
         assert hall.lab.exec(host, "grep -lzs PROVISION_ /proc/[0-9]*/environ").stdout == ""
         assert hall.lab.exec(host, "test -e /etc/hall/daemon.json").returncode == 0
-        hall.lab.exec(host, "rmdir /run/hall")
     inventory = described(hall, "new", *HOSTS)
     assert_finished(hall, inventory)
 
@@ -277,7 +280,6 @@ def test_second_ctrl_c_leaves_at_once(hall: Workshop) -> None:
     assert _ended(run, 1).status == 1
     for host in HOSTS:
         await_that(lambda host=host: hall.lab.exec(host, UNLOCKED).returncode == 0, 20)  # type: ignore[misc]
-        hall.lab.exec(host, "rmdir /run/hall")
     assert_finished(hall, described(hall, "new", *HOSTS))
 
 
