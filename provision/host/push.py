@@ -16,7 +16,7 @@ from provision.host.bulk import Stopped, Tell, failed, full, heed
 from provision.host.openssh import Ended, as_root, explain_ended, run_ssh
 from provision.inventory.schema import Host
 from provision.state.resource import Transfer
-from provision.state.shell import framed
+from provision.state.shell import framed, nonce
 
 _SMALL: Final = 4 << 20  # bytes; smaller files travel together
 _BATCH: Final = 256 << 20  # bytes of small files in one stream
@@ -183,13 +183,14 @@ class _Push:
         looks = "".join(
             f"look {quote(f'{self.bulk.folder}/{path}')}\n" for path, _ in self.bulk.files
         )
-        script = framed(f"{_LOOK}mkdir -p -- {made} || return 1\n{free}\n{looks}")
+        word = nonce()  # a login shell may print what it likes before
+        script = framed(f"{_LOOK}mkdir -p -- {made} || return 1\necho {word}\n{free}\n{looks}")
         with tempfile.TemporaryFile() as file:
             file.write(script.encode("utf-8", "surrogateescape"))
             file.seek(0)
             ended = run_ssh(self.host, as_root(self.host, "exec sh -s"), file, self._heed)
         self._judge(ended)
-        return map(int, ended.stdout.split())
+        return map(int, ended.stdout.rpartition(f"{word}\n")[2].split())
 
     def _heed(self) -> None:
         heed(self.stopped, self.host.name, self.bulk.folder)
