@@ -57,7 +57,7 @@ def selected(options: Options, inventory: Inventory | None = None) -> list[Host]
 
 def _with_password(hosts: list[Host]) -> list[Host]:
     """Ask for sudo's password, once, and give it to all hosts."""
-    password = Secret.asked(f"Password for sudo on {len(hosts)} hosts: ")
+    password = Secret.asked(f"Password for sudo ({len(hosts)} selected): ")
     return [
         host.model_copy(update={"ssh": host.ssh.model_copy(update={"sudo_password": password})})
         for host in hosts
