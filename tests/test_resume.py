@@ -111,6 +111,7 @@ def test_make_test_all_runs_all_and_goes_on(target: str, count: int) -> None:
 ARGV = [sys.executable, "-m", "pytest", "-p", "resume", "--resume"]
 ENVIRONMENT = {
     **os.environ,
+    "PYTEST_ADDOPTS": "",
     "PYTHONPATH": str(Path(__file__).parent),
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # in order, and begun sooner
 }

@@ -27,7 +27,11 @@ def test_few(n): pass
 
 def test_alone(): pass
 """
-ALONE = {"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+ALONE = {
+    "PYTHONPATH": str(Path(__file__).parent),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_ADDOPTS": "",
+}
 IDS = st.sets(st.text(), min_size=1, max_size=12)
 
 
