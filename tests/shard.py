@@ -114,11 +114,35 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     return [str(left)] if left and any(item.get_closest_marker("matrix") for item in items) else []
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all processes of a session have the same part, even when the day ends meanwhile."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault(VARIABLE, str(today()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that prints what this one has left out."""
+    left = session.config.stash.get(LEFT, None)
+    matrices = any(item.get_closest_marker("matrix") for item in session.items)
+    if left and matrices and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["matrices"] = [str(left.shard), left.matrices, left.left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear from a process of a session what it has left out: all leave out the same."""
+    shard, *counts = getattr(node, "workeroutput", {}).get("matrices", [None])
+    if shard:
+        node.config.stash[LEFT] = Left(named(shard), *counts)
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print it once more where failures are read."""
     session = terminalreporter._session  # noqa: SLF001  the one way to the tests that ran
-    items = session.items if session else []
-    for line in pytest_report_collectionfinish(config, items):
+    lines = pytest_report_collectionfinish(config, session.items if session else [])
+    if config.getoption("numprocesses", None) and LEFT in config.stash:
+        lines = [str(config.stash[LEFT])]
+    for line in lines:
         terminalreporter.write_line(line)

@@ -107,6 +107,17 @@ def test_laws_of_one_name_are_one_matrix(tmp_path: Path) -> None:
     assert sorted(passed) == [f"test_law_{n}" for n in range(7)]
 
 
+def test_processes_of_one_session_run_one_part(tmp_path: Path) -> None:
+    """Each of them selects by itself, and the one that prints says it once."""
+    text = run(tmp_path, "-p", "xdist", "-n", "2", PROVISION_SHARD="2/3")
+    alone = run(tmp_path, PROVISION_SHARD="2/3")
+    assert sorted(re.findall(r"PASSED .*(::\S+)", text)) == sorted(
+        re.findall(r"(::\S+) PASSED", alone)
+    )
+    printed = re.findall(r"^matrices: .*", text, re.MULTILINE)
+    assert printed == re.findall(r"^matrices: .*", alone, re.MULTILINE)[:1]
+
+
 def run(folder: Path, *words: str, laws: str = SOME_LAWS, **environment: str) -> str:
     """Run laws in a session of their own, and return what it prints."""
     (folder / "test_some.py").write_text(laws)

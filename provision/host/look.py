@@ -23,7 +23,8 @@ from provision.state.resource import DUE, Bulk, Resource, State, diff
 from provision.state.role import Role, resources_of
 from provision.state.shell import nonce
 
-_TIMEOUT: Final = 180  # seconds for the facts or the probes of one host
+_FACTS: Final = 60  # seconds for the facts of one host, whose sections have time-outs of their own
+_PROBES: Final = 180  # seconds for the probes
 
 
 class Look(NamedTuple):
@@ -96,13 +97,13 @@ def look(connection: Connection, roles: Mapping[str, Role], facts: Facts | None 
 def read_facts(connection: Connection) -> Facts:
     """Read the host's facts in one exec."""
     word = nonce()
-    return _facts(connection, connection.run(facts_script(word), timeout=_TIMEOUT), word)
+    return _facts(connection, connection.run(facts_script(word), timeout=_FACTS), word)
 
 
 def read_all(connection: Connection, ask: Ask) -> tuple[Facts, Health]:
     """Read facts and health in one exec; of the health, what does not come back is unknown."""
     word = nonce()
-    result = connection.run(sweep_script(word, ask), timeout=_TIMEOUT)
+    result = connection.run(sweep_script(word, ask), timeout=_FACTS)
     return _facts(connection, result, word), parse_health(result.stdout, word)
 
 
@@ -122,5 +123,5 @@ def probe(connection: Connection, resources: Sequence[Resource]) -> list[State |
     if not resources:
         return []
     word = nonce()
-    result = connection.run(probe_script(resources, word), timeout=_TIMEOUT)
+    result = connection.run(probe_script(resources, word), timeout=_PROBES)
     return parse_states(resources, result.stdout, result.stderr, word)

@@ -108,7 +108,7 @@ class Sampler:
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._over.wait(0.01):
+        while not self._over.wait(0.05):
             self.rounds += 1
             for process in Path("/proc").iterdir():
                 if process.name.isdigit():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,6 @@ from provision.lab.models import TINY_CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
     from pathlib import Path
 
     from real_engines import Engines
@@ -25,38 +23,35 @@ if TYPE_CHECKING:
     from provision.lab.hub_container import Hub
 
 
+LONG = (
+    *("test_canary", "test_run_deaths", "test_profiles_history", "test_deploy", "test_verify"),
+    *("test_profiles_login", "test_models_faults", "test_saved_plans", "test_spine"),
+)
+"""Modules that take minutes, the longest first: begun late, one process would wait for another."""
+
+
 @pytest.hookimpl(trylast=True)  # after the order was shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests of real engines come last, when those have started; what is measured, before."""
-    measured = {item.path for item in items if _uses("quiet", item)}
-    items.sort(key=lambda item: (_uses("engines", item), item.path in measured))
+    """Keep together what shares hosts: a module, and all tests of real engines; these come first."""
+    for item in items:
+        group = "engines" if _uses_engines(item) else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: (not _uses_engines(item), _length(item)))
 
 
-def _uses(fixture: str, item: pytest.Item) -> bool:
-    return fixture in getattr(item, "fixturenames", ())
+def _uses_engines(item: pytest.Item) -> bool:
+    return "engines" in getattr(item, "fixturenames", ())
 
 
-@pytest.fixture(scope="session", autouse=True)
-def deploying(request: pytest.FixtureRequest) -> Iterator[Future[Engines] | None]:
-    """Begin to deploy real engines beside the first tests, where any test is about them."""
-    if not any(_uses("engines", item) for item in request.session.items):
-        yield None
-        return
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(deploy)
-    labs.down(LAB)
+def _length(item: pytest.Item) -> int:
+    return LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG)
 
 
 @pytest.fixture(scope="session")
-def engines(deploying: Future[Engines]) -> Engines:
-    """Return the real engines, once they are there."""
-    return deploying.result()
-
-
-@pytest.fixture
-def quiet(deploying: Future[Engines] | None) -> None:
-    """Wait until nothing runs beside the test, which measures time."""
-    wait([deploying] if deploying else [])
+def engines() -> Iterator[Engines]:
+    """Deploy real engines, which takes minutes."""
+    yield deploy()
+    labs.down(LAB)
 
 
 @pytest.fixture(scope="session")

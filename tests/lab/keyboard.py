@@ -18,8 +18,9 @@ from provision.lab import Lab
 
 PROJECT = Path(__file__).resolve().parents[2]
 INV = Path(sys.executable).with_name("inv")
-NAME = os.environ.get("PROVISION_TEST_LAB", "test")
-"""What labs of this session are called; two sessions at once take two names."""
+_NAMES = (os.environ.get("PROVISION_TEST_LAB", "test"), os.environ.get("PYTEST_XDIST_WORKER"))
+NAME = "-".join(filter(None, _NAMES))
+"""What labs of this process are called; two sessions at once take two names."""
 ROLES = ("base", "docker", "nvidia_container_toolkit")
 """What hosts get in tests that are not about models."""
 

@@ -1,4 +1,4 @@
-"""Real vLLM on two hosts, deployed once a session while other tests run: it takes minutes."""
+"""Real vLLM on two hosts, deployed once a session, beside the tests of other processes."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_push_to_a_full_disk_is_told_before_it_begins(fleet: Lab, model: Path) -
         pushed(fleet, "gpu01", model, "/srv/tiny/m")
 
 
-@pytest.mark.usefixtures("quiet")
+@pytest.mark.quiet
 def test_push_is_nearly_as_fast_as_scp(fleet: Lab, tmp_path: Path) -> None:
     """One file to three hosts at once takes at most 1/0.6 of the time that scp takes."""
     (tmp_path / "big").write_bytes(os.urandom(256 * MIB))

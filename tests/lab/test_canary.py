@@ -36,7 +36,9 @@ MAY: Final = {
 }
 """The files, as `mode owner path`, that hold a secret because somebody needs it there."""
 SEEN: Final = "/dev/shm/canary"  # noqa: S108  in memory, on a lab host
-SPY: Final = "while :; do grep -aFf {0}/{1} /proc/[0-9]*/cmdline; done >>{0}/{1}.argv 2>/dev/null"
+SPY: Final = (
+    "while sleep 0.05; do grep -aFf {0}/{1} /proc/[0-9]*/cmdline; done >>{0}/{1}.argv 2>/dev/null"
+)
 LOGS: Final = (
     "journalctl --no-pager --all; dmesg; docker ps --all --quiet | xargs -r -n 1 docker logs 2>&1; "
     "cat /root/.*history /home/*/.*history"

@@ -252,6 +252,7 @@ def _ended(run: subprocess.Popen[str], within: float) -> Answer:
     return answer
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("pause", ["sleep 60", "trap '' TERM; sleep 60; sleep 60"])
 def test_ctrl_c_stops_what_runs_on_the_hosts_and_leaves_nothing(hall: Workshop, pause: str) -> None:
     """Within 3 seconds: what was done and what was not; no lock, no process; the next run finishes."""
@@ -270,6 +271,7 @@ def test_ctrl_c_stops_what_runs_on_the_hosts_and_leaves_nothing(hall: Workshop, 
     assert_finished(hall, inventory)
 
 
+@pytest.mark.quiet
 def test_second_ctrl_c_leaves_at_once(hall: Workshop) -> None:
     """Nobody waits for a host any more; what it does is the next run's business."""
     inventory = described(hall, "new", *HOSTS, pause="trap '' TERM; sleep 3; sleep 3")
@@ -283,6 +285,7 @@ def test_second_ctrl_c_leaves_at_once(hall: Workshop) -> None:
     assert_finished(hall, described(hall, "new", *HOSTS))
 
 
+@pytest.mark.quiet
 def test_ctrl_c_ends_a_plan_that_waits_for_a_host(hall: Workshop) -> None:
     """A host that accepts connections and says nothing holds nobody."""
     inventory = described(hall, "new", *HOSTS)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# A login shell that lies: it runs nothing of what it is told, and answers as /etc/hostile says.
+# A login shell that lies: it runs nothing of what it is told, and answers as /etc/hostile says, or /etc/hostile-USER.
 mark() { grep -o '@[0-9a-f]\{24\}' "$1" | head -n 1; }
 escapes=$(printf '\033[2J\033]0;owned\007\033]52;c;b3duZWQ=\007\302\233\302\20531m\342\200\256\r\010\377')
-case $(cat /etc/hostile) in
+case $(cat "/etc/hostile-$(id -un)" 2>/dev/null || cat /etc/hostile) in
     endless) exec yes "$escapes" ;;
     errors) exec yes "$escapes" >&2 ;;
     line) exec tr '\0' x </dev/zero ;;
