@@ -98,14 +98,14 @@ def test_without_a_checkout_nothing_is_left_out_in_silence(tmp_path: Path) -> No
     assert "It needs a git checkout." in done.stderr
 
 
-@pytest.mark.parametrize(("target", "count"), [("test", 0), ("test-all", 2)])
+@pytest.mark.parametrize(("target", "count"), [("test", 0), ("test-all", 3)])
 def test_make_test_all_runs_all_and_goes_on(target: str, count: int) -> None:
     """Pure tests and those of the lab resume, and matrices are whole, in `make test-all` alone."""
     words = ["make", "--dry-run", "--no-print-directory", target]
     done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
     tests = [line for line in done.stdout.splitlines() if "-m pytest" in line]
     whole = [re.search(r"^PROVISION_SHARD=1/1 .* --resume\b", line) for line in tests]
-    assert (len(tests), sum(map(bool, whole))) == (2, count)
+    assert (len(tests), sum(map(bool, whole))) == (3, count)
 
 
 ARGV = [sys.executable, "-m", "pytest", "-p", "resume", "--resume"]
