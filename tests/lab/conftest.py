@@ -8,7 +8,6 @@ import pytest
 from engine_stand_in.build import archive
 from faults import fleet
 from keyboard import NAME, ROLES, inv, inventory
-from real_engines import LAB, deploy
 
 from provision import lab as labs
 from provision.lab.models import TINY_CHAT
@@ -17,41 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from real_engines import Engines
-
     from provision.lab import Lab
     from provision.lab.hub_container import Hub
 
 
 LONG = (
-    *("test_canary", "test_run_deaths", "test_profiles_history", "test_deploy", "test_verify"),
-    *("test_profiles_login", "test_models_faults", "test_saved_plans", "test_spine"),
+    *("test_vllm", "test_canary", "test_run_deaths", "test_profiles_history", "test_deploy"),
+    *("test_verify", "test_profiles_login", "test_models_faults", "test_saved_plans", "test_spine"),
 )
 """Modules that take minutes, the longest first: begun late, one process would wait for another."""
 
 
 @pytest.hookimpl(trylast=True)  # after the order was shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares hosts: a module, and all tests of real engines; these come first."""
+    """Keep the tests of a module together, which share hosts; long modules come first."""
     for item in items:
-        group = "engines" if _uses_engines(item) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (not _uses_engines(item), _length(item)))
-
-
-def _uses_engines(item: pytest.Item) -> bool:
-    return "engines" in getattr(item, "fixturenames", ())
-
-
-def _length(item: pytest.Item) -> int:
-    return LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG)
-
-
-@pytest.fixture(scope="session")
-def engines() -> Iterator[Engines]:
-    """Deploy real engines, which takes minutes."""
-    yield deploy()
-    labs.down(LAB)
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

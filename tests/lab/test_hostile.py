@@ -82,6 +82,7 @@ def _most_memory(pid: int) -> int:
 def liar(lab: Lab) -> Iterator[Lab]:
     """Give the first host a login shell and programs that lie once they are told how."""
     lab.reset(LIAR)
+    lab.exec(LIAR, "rm -f /etc/update-motd.d/*")  # what greets by `uname` would fill /run
     for name in ("shell", "program"):
         text = (PROGRAMS / f"{name}.sh").read_text(encoding="utf-8")
         place = f"/usr/local/bin/hostile-{name}"
