@@ -50,7 +50,7 @@ test-tools:  # shells and tools that pure tests run scripts with
 	fi
 
 lab-test: setup  ## Tests on real hosts of the lab
-	$(PYTEST) -q -m "lab and not quiet" -n 2 --dist loadgroup --no-loadscope-reorder --durations=5
+	$(PYTEST) -q -m "lab and not quiet" -n 2 --dist loadfile --no-loadscope-reorder --durations=5
 	@echo "== What measures time, with nothing beside it"
 	$(PYTEST) -q -m "lab and quiet" --durations=5
 

@@ -17,6 +17,8 @@ from provision.lab.process import Result, Say, as_root, run, step
 
 START_TIMEOUT = 30.0  # seconds
 STOP_TIMEOUT = 15.0  # seconds
+_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+_WATCHES = 1024
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,15 @@ class Engine:
     argv: tuple[str, ...]
     private: bool
 
-    def __call__(self, *arguments: str, check: bool = True, text: str | None = None) -> Result:
-        """Run one docker command on this engine."""
-        return run(self.command(*arguments), check=check, text=text)
+    def __call__(
+        self,
+        *arguments: str,
+        check: bool = True,
+        text: str | None = None,
+        timeout: float | None = None,
+    ) -> Result:
+        """Run one docker command on this engine, for at most `timeout` seconds."""
+        return run(self.command(*arguments), check=check, text=text, timeout=timeout)
 
     def command(self, *arguments: str) -> list[str]:
         """Return the docker command line without running it."""
@@ -37,6 +45,17 @@ class Engine:
     def lines(self, *arguments: str) -> list[str]:
         """Run one docker command and return the non-empty lines of its answer."""
         return [line for line in self(*arguments).stdout.splitlines() if line]
+
+
+def ensure_watches(say: Say) -> None:
+    """Let this machine's root watch files in enough places for all hosts, who share that limit.
+
+    Where nothing is left dockerd 26 panics in the start of a container with a CDI device, and
+    whoever asked for it waits for ever.
+    """
+    if int(_INSTANCES.read_text(encoding="ascii")) < _WATCHES:
+        say(f"raising fs.inotify.max_user_instances to {_WATCHES}, for the hosts share it")
+        run(as_root(["sh", "-c", f"echo {_WATCHES} >{_INSTANCES}"]), check=False)
 
 
 def ensure_engine(say: Say) -> Engine:

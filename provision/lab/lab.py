@@ -29,6 +29,7 @@ RECORDINGS = ASSETS / "host" / "gpu"
 """A folder a profile with what nvidia-smi said on real hosts."""
 GPU_FOLDER = "/usr/share/lab-gpu"
 """The same on a host."""
+_PATIENCE = 600  # seconds for a script in a host
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Lab:
     def exec(self, host: str | LabHost, script: str, input: str | None = None) -> Result:  # noqa: A002  subprocess's own word
         """Run a shell script as root in a host, not over SSH; its exit status is the caller's."""
         exec_in = ("exec", "--interactive", self.host(host).container, "/bin/sh", "-c", script)
-        return self.engine(*exec_in, check=False, text=input or "")
+        return self.engine(*exec_in, check=False, text=input or "", timeout=_PATIENCE)
 
     def ssh(self, host: str | LabHost, command: str, user: str = "ops") -> Result:
         """Run a command over SSH with OpenSSH, trusting only the written host keys."""

@@ -11,7 +11,14 @@ from typing import Any
 from provision.errors import LabError
 from provision.lab.debian import ensure_debian
 from provision.lab.docker_ce import ensure_docker
-from provision.lab.engine import Engine, ensure_engine, find_engine, remove_tree, stop_engine
+from provision.lab.engine import (
+    Engine,
+    ensure_engine,
+    ensure_watches,
+    find_engine,
+    remove_tree,
+    stop_engine,
+)
 from provision.lab.host import LabHost, boot, prepare, wait_up
 from provision.lab.hub_container import Hub
 from provision.lab.image import Image, ensure_image
@@ -152,6 +159,7 @@ def checkout() -> Path:
 def prepare_ground(distro: str, say: Say) -> Ground:
     """Build, or find in the cache, everything a lab of `distro` stands on."""
     ensure_tools(say)
+    ensure_watches(say)
     engine = ensure_engine(say)
     with locked(cache() / "build"), ThreadPoolExecutor(2) as pool:
         keys = ensure_keys()

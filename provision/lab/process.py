@@ -23,15 +23,19 @@ def say_on_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201  progress of a long build
 
 
-def run(
+def run(  # noqa: PLR0913  what subprocess can be told
     argv: Sequence[str],
     *,
     text: str | None = None,
     check: bool = True,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
 ) -> Result:
-    """Run `argv` with `text` on stdin, and raise LabError with its stderr when it fails."""
+    """Run `argv` with `text` on stdin, and raise LabError with its stderr when it fails.
+
+    One that takes longer than `timeout`, in seconds, is killed and has failed.
+    """
     stdin = None if text is not None else subprocess.DEVNULL
     try:
         done = subprocess.run(
@@ -44,9 +48,12 @@ def run(
             check=False,
             cwd=cwd,
             env={**os.environ, **(env or {})},
+            timeout=timeout,
         )
     except FileNotFoundError as error:
         raise LabError(f"{argv[0]} is not installed", remedy="Install it.") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"no end within {timeout} s", where=" ".join(argv)[-200:]) from error
     if check and done.returncode != 0:
         raise failure(argv, done.returncode, done.stderr or done.stdout)
     return done
