@@ -36,7 +36,7 @@ systemctl reset-failed
 """
 LOOK: Final = (
     "find /etc /usr /var/lib -xdev -path /var/lib/rpm -prune -o -type f -printf '%p %m %s %T@\\n'"
-    " | sort; rpm -qa | sort; dpkg -l; systemctl list-unit-files --no-legend --no-pager"
+    " | sort; rpm -qa | sort; dpkg -l; systemctl list-unit-files --no-legend --no-pager | grep -v '^session-'"
 )
 # Another dnf at work: what holds its locks of the lists and of the database until it is told to end.
 BUSY: Final = """touch /run/lab-busy
