@@ -29,7 +29,7 @@ NOTHING: Final = frozenset[str]()
 @cases(sendable)
 def test_the_models_of_a_host_are_named_byte_for_byte(batch: list[str]) -> None:
     """Folders, files, addresses and proxies, in the probe, the settings of the worker and the end."""
-    folder, *look_in = (path[:200].rstrip() for path in paths_of(batch, "/models"))
+    folder, *look_in = (path[:200].rstrip("/ ") for path in paths_of(batch, "/models"))
     names = [path.rpartition("/")[2] for path in look_in] or ["x"]
     snapshot = ModelSnapshot(
         name="m",
