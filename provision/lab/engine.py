@@ -54,8 +54,9 @@ def ensure_watches(say: Say) -> None:
     whoever asked for it waits for ever.
     """
     if int(_INSTANCES.read_text(encoding="ascii")) < _WATCHES:
-        say(f"raising fs.inotify.max_user_instances to {_WATCHES}, for the hosts share it")
-        run(as_root(["sh", "-c", f"echo {_WATCHES} >{_INSTANCES}"]), check=False)
+        done = run(as_root(["sh", "-c", f"echo {_WATCHES} >{_INSTANCES}"]), check=False)
+        what = "raised" if done.returncode == 0 else "could not raise"
+        say(f"{what} fs.inotify.max_user_instances to {_WATCHES}, for the hosts share it")
 
 
 def ensure_engine(say: Say) -> Engine:

@@ -1,4 +1,4 @@
-"""Real vLLM on two hosts, deployed once a session, beside the tests of other processes."""
+"""Real vLLM on two hosts, deployed once for all tests about it: it takes minutes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PROGRAMS: Final = Path(__file__).parent / "hostile"
 LIAR, HONEST = "gpu01", "gpu02"
 OBEYED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What a terminal obeys, but new lines and tabs."""
-MOST_MEMORY: Final = 400 << 10  # KiB; an honest run takes a quarter of it
+LEAST_MEMORY, MOST_MEMORY = 20 << 10, 400 << 10  # KiB; an honest run takes a quarter of the most
 MOST_OUTPUT: Final = 100_000  # characters
 PATIENCE: Final = 60  # seconds
 SILENCE: Final = 120  # seconds; a host that says nothing is waited for until its time is up
@@ -115,7 +115,7 @@ def asked(lab: Lab, folder: Path, task: str, *words: str) -> Run:
 
 def within_bounds(run: Run) -> Run:
     """See that a run took little memory, and that its output is one for a terminal."""
-    assert run.memory_kib < MOST_MEMORY, f"{run.memory_kib >> 10} MiB"
+    assert LEAST_MEMORY < run.memory_kib < MOST_MEMORY, f"{run.memory_kib >> 10} MiB"
     assert len(run.text) < MOST_OUTPUT
     assert not OBEYED.search(run.text), OBEYED.findall(run.text)[:20]
     assert not re.search("[\udc80-\udcff]", run.text), "an undecodable byte"

@@ -28,8 +28,10 @@ Ask = Callable[[str, str, dict[str, Any]], Any]
 @pytest.fixture(scope="module")
 def engines() -> Iterator[Engines]:
     """Deploy real engines, which takes minutes, and take them down: they fill the memory."""
-    yield deploy()
-    labs.down(LAB)
+    try:
+        yield deploy()
+    finally:
+        labs.down(LAB)
 
 
 @pytest.fixture(scope="module")
