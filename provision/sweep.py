@@ -29,7 +29,7 @@ from provision.inventory.schema import Host
 from provision.serving.answer import Answer
 from provision.serving.calls import answers_of
 from provision.serving.compose import by_cdi
-from provision.serving.models import ROLE as MODELS
+from provision.serving.roles import MODELS
 from provision.serving.services.resolve import resolve
 from provision.serving.services.role import services_of
 from provision.state.role import Role

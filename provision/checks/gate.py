@@ -14,8 +14,7 @@ from provision.facts import Facts
 from provision.facts.health import Health
 from provision.finding import Finding
 from provision.inventory.schema import Host
-from provision.serving.deployment import ROLE as DEPLOY
-from provision.serving.models import ROLE as MODELS
+from provision.serving.roles import DEPLOY, MODELS
 
 _PLANNED: Final[tuple[Check, ...]] = (BOOT, SYSTEM, ACTIVE, LOADED, COUNT)
 """Those that need nothing but the facts that a plan stands on; what fails in them stops it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from provision.checks.check import Sight
 from provision.facts.health import Container
 from provision.inventory.schema import Host
-from provision.serving.services.role import services_of
-from provision.serving.services.wish import ServiceWish
+from provision.serving.roles import SERVICES
 from provision.state.role import Role
+
+if TYPE_CHECKING:
+    from provision.serving.services.wish import ServiceWish
 
 
 def roles_of(host: Host) -> list[Role]:
@@ -30,11 +33,13 @@ def wants_toolkit(host: Host) -> bool:
 
 def wants_docker(host: Host) -> bool:
     """Say whether the host is to have Docker."""
-    return "docker" in host.roles or services_of(host) is not None
+    return not {"docker", SERVICES}.isdisjoint(host.roles)
 
 
 def wanted_services(sight: Sight) -> Mapping[str, ServiceWish]:
     """Return the services that the host is to have, by name."""
+    from provision.serving.services.role import services_of  # noqa: PLC0415  a plan does not ask
+
     role = services_of(sight.host)
     return role.present() if role else {}
 

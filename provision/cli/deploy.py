@@ -32,12 +32,13 @@ def deploy(  # noqa: PLR0913  each is a flag
     from provision.cli.run import Run
     from provision.cli.services import named, with_only, with_services
     from provision.serving.calls import ServiceCaller
-    from provision.serving.deployment import ROLE, Deployment
+    from provision.serving.deployment import Deployment
+    from provision.serving.roles import DEPLOY
 
     with Run(options) as run:
         run.hosts = with_services(run.hosts, "deploy")
         role = Deployment(only=named(service, run.hosts))
-        run.hosts = [with_only(ROLE, role, host) for host in run.hosts]
+        run.hosts = [with_only(DEPLOY, role, host) for host in run.hosts]
         run.caller, run.force = ServiceCaller(), force
         batches = rollout(serial, max_fail, len(run.hosts), run.caller)
         return run.plan_and_apply(

@@ -64,12 +64,12 @@ def _refuse(work: dict[str, bool], asking: dict[str, bool]) -> None:
 def _with_models(run: Run) -> list[Host]:
     """Return the selected hosts as if the role `models` were their only one."""
     from provision.errors import UsageError
-    from provision.serving.models import ROLE
+    from provision.serving.roles import MODELS
 
     hosts = [
-        host.model_copy(update={"roles": (ROLE,), "gpus": 0 if host.gpus == 0 else None})
+        host.model_copy(update={"roles": (MODELS,), "gpus": 0 if host.gpus == 0 else None})
         for host in run.hosts
-        if ROLE in host.roles
+        if MODELS in host.roles
     ]
     if not hosts:
         raise UsageError(

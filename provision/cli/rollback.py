@@ -45,11 +45,11 @@ def rollback(  # noqa: PLR0913  each is a flag
 def _on_the_way_back(run: Run, history: History) -> list[Host]:
     """Read the history of all hosts; return each with the way back as its only role."""
     from provision.cli.services import with_only
-    from provision.serving.history import ROLE
+    from provision.serving.roles import ROLLBACK
 
-    run.hosts = [with_only(ROLE, history, host) for host in run.hosts]
+    run.hosts = [with_only(ROLLBACK, history, host) for host in run.hosts]
     run.plan()
-    hosts = [with_only(ROLE, way_back(visit, history), visit.host) for visit in run.visits]
+    hosts = [with_only(ROLLBACK, way_back(visit, history), visit.host) for visit in run.visits]
     for visit in run.visits:
         visit.close()
     return hosts
@@ -57,8 +57,9 @@ def _on_the_way_back(run: Run, history: History) -> list[Host]:
 
 def way_back(visit: Visit, history: History) -> WayBack:
     """Return the way back of a host, which is refused where its history could not be read."""
-    from provision.serving.history import ROLE, WayBack
+    from provision.serving.history import WayBack
+    from provision.serving.roles import ROLLBACK
 
     if visit.seen is None:
         return WayBack(refusal=visit.error)
-    return history.way_back(visit.host, visit.seen.states[ROLE])
+    return history.way_back(visit.host, visit.seen.states[ROLLBACK])

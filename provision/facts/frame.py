@@ -20,20 +20,35 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 nl='
 '
 part() {{
-got=$({{ timeout -k 1 {timeout} sh -c "$2" </dev/null 2>/dev/null
+eval "text=\$text_$1"
+got=$({{ timeout -k 1 {timeout} sh -c "$text" </dev/null 2>/dev/null
 printf '\n%s %d\n\n' {mark} $?; }} | sed '/^{mark} /q' | head -c {most})
 cat
 case $got in *"$nl{mark} "*) ;; *) got=$got$nl'{mark} {too_long}' ;; esac
 printf '%s\n%s %s %s\n' "${{got%"$nl{mark} "*}}" '{nonce}' "$1" "${{got##*"$nl{mark} "}}"
 }}
+line=:
 {parts}
+eval "$line"
 }}
 provision_main </dev/null
 """
+_BRIEF: Final = "brief"
+"""The part in which all brief sections run."""
 _UNPRINTABLE: Final = re.compile(
     r"[^\n\t\x20-\x7e\u00a0-\u2027\u202f-\u2065\u2070-\ud7ff\ue000-\U0010ffff]"
 )
 _NUMBER: Final = re.compile(r"[0-9]{100}")  # no float holds it, and no host has as much of anything
+
+
+class Section(NamedTuple):
+    """What is asked of a host, in POSIX sh."""
+
+    text: str
+    when: str = ""
+    """A condition, in sh; where it does not hold the answer is empty, and no process is started."""
+    brief: bool = False
+    """It takes next to no time: it shares its processes and its time-out with others of the kind."""
 
 
 class Answer(NamedTuple):
@@ -43,7 +58,7 @@ class Answer(NamedTuple):
     unknown: Mapping[str, str]
 
 
-def script(nonce: str, sections: Mapping[str, str], timeout: int) -> str:
+def script(nonce: str, sections: Mapping[str, Section], timeout: int) -> str:
     """Return sh that runs all sections at once; `timeout` is a section's, in seconds.
 
     Each is a stage of one pipeline: it keeps its own answer until what came before has passed.
@@ -52,33 +67,57 @@ def script(nonce: str, sections: Mapping[str, str], timeout: int) -> str:
     on a dead GPU, survives every signal and never closes its output. The mark is seen in the list
     of processes, so it is only a part of the nonce.
     """
-    parts = [f"part {name} {quote(text + _LAST)}" for name, text in sections.items()]
+    mark = nonce[:_MARK_LENGTH]
+    brief = [
+        f"{{ {section.text}\n}} 2>/dev/null\nprintf '\\n%s\\n' '{mark}:{name}'"
+        for name, section in sections.items()
+        if section.brief
+    ]
+    others = {name: section for name, section in sections.items() if not section.brief}
     return _MAIN.format(
-        parts=" |\n".join((":", *parts)),
+        parts="\n".join(
+            _part(name, section, nonce)
+            for name, section in {_BRIEF: Section("\n".join(brief)), **others}.items()
+        ),
         nonce=nonce,
-        mark=nonce[:_MARK_LENGTH],
+        mark=mark,
         timeout=timeout,
         most=_MOST_BYTES,
         too_long=_TOO_LONG,
     )
 
 
+def _part(name: str, section: Section, nonce: str) -> str:
+    """Return sh that adds a stage to the pipeline, or says at once that a section is empty."""
+    start = f'text_{name}={quote(section.text + _LAST)}\nline="$line | part {name}"'
+    if not section.when:
+        return start
+    empty = f"printf '\\n%s\\n' '{nonce} {name} 0'"
+    return f"if {section.when}; then\n{start}\nelse {empty}; fi"
+
+
 def split(output: str, nonce: str, names: Iterable[str], timeout: int) -> Answer:
     """Return the clean text of each section that ended well."""
     texts: dict[str, str] = {}
     unknown = dict.fromkeys(names, "the answer of the host ended before it")
-    start = 0
-    for end in re.finditer(rf"\n{re.escape(nonce)} (\w+) (\d{{1,3}})\n", output):
-        name, status = end[1], int(end[2])
+
+    def told(name: str, start: int, end: int, status: int) -> None:
         if name in unknown:
-            if status == 0 and not (absurd := _absurd(output, start, end.start())):
-                texts[name] = clean(output[start : end.start()]).strip()
+            unknown[name] = _why(status, timeout) if status else _absurd(output, start, end)
+            if not unknown[name]:
+                texts[name] = clean(output[start:end]).strip()
                 del unknown[name]
-            elif status == 0:
-                unknown[name] = absurd
-            else:
-                unknown[name] = _why(status, timeout)
-        start = end.end()
+
+    start = 0
+    for mark in re.finditer(rf"\n{re.escape(nonce)} (\w+) (\d{{1,3}})\n", output):
+        if mark[1] == _BRIEF:
+            brief = re.compile(rf"\n{re.escape(nonce[:_MARK_LENGTH])}:(\w+)\n")
+            for end in brief.finditer(output, start, mark.start() + 1):
+                told(end[1], start, end.start(), 0)
+                start = end.end()
+        else:
+            told(mark[1], start, mark.start(), int(mark[2]))
+        start = mark.end()
     return Answer(texts, unknown)
 
 

@@ -9,51 +9,12 @@ from typing import Any, Final
 from provision.errors import FactsError
 from provision.facts.frame import script, split
 from provision.facts.model import GPU, OS, Disk, Docker, Driver, Facts
-from provision.facts.sections import images, text_of
+from provision.facts.questions import SECTIONS
+from provision.facts.sections import images
 from provision.facts.sections.gpu_health import FAILURE, address
 
 _TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
 
-SECTIONS: Final[Mapping[str, str]] = {
-    "os": "cat /etc/os-release; echo; uname -rm",
-    "host": "uname -n; cat /proc/sys/kernel/random/boot_id; "
-    "[ -d /run/systemd/system ] && echo systemd",
-    "cpu": "nproc",
-    "memory": "while read -r key value _; do "
-    '[ "$key" = MemTotal: ] && echo "$value" && break; done </proc/meminfo',
-    "disks": "for path in / /var /var/lib/docker /data /opt; do "
-    '[ -d "$path" ] && df -Pk -- "$path" | tail -n 1; done',
-    "pci": "for device in /sys/bus/pci/devices/*; do "
-    '[ -e "$device/vendor" ] && read -r vendor <"$device/vendor" && read -r class <"$device/class"'
-    ' && case $vendor$class in 0x10de0x03*) echo "$device" ;; esac; done; '
-    "[ -d /sys/module/nouveau ] && echo nouveau",
-    "driver": "[ -r /proc/driver/nvidia/version ] && cat /proc/driver/nvidia/version; "
-    "[ -r /sys/module/nvidia/version ] && echo module $(cat /sys/module/nvidia/version); "
-    "if command -v nvidia-smi >/dev/null; then nvidia-smi --version 2>&1; "
-    'nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1; echo "status $?"; fi',
-    # One field that an old nvidia-smi does not know makes it refuse all of them.
-    "gpus": "command -v nvidia-smi >/dev/null && for fields in pci.bus_id,compute_cap pci.bus_id; "
-    "do nvidia-smi --format=csv,noheader,nounits"
-    ' --query-gpu=index,uuid,name,memory.total,"$fields" && break; done',
-    "docker": "command -v docker >/dev/null && docker info --format "
-    "'engine|{{.ServerVersion}}|{{.DockerRootDir}}|{{.CgroupDriver}}|{{.ContainersRunning}}"
-    "{{range $name, $runtime := .Runtimes}}|{{$name}}{{end}}'; "
-    "command -v dpkg-query >/dev/null && dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n'"
-    " docker-ce docker.io; "
-    "command -v rpm >/dev/null && rpm -q --qf 'ii %{NAME}\\n' docker-ce moby-engine docker-engine"
-    " docker",
-    "engines": "command -v dpkg-query >/dev/null && dpkg-query -W"
-    " -f='${db:Status-Abbrev} ${Package}\\n' docker.io podman-docker containerd kubelet; "
-    "command -v rpm >/dev/null && rpm -q --qf 'ii %{NAME}\\n' docker moby-engine docker-engine"
-    " podman-docker containerd runc docker-runc kubelet; "
-    "for path in /snap/bin /var/lib/snapd/snap/bin; do"
-    " [ -e $path/docker ] && echo 'ii docker (snap)'; done; "
-    "for name in k3s rke2 kubelet; do command -v $name >/dev/null && echo ii $name; done",
-    "python": "for name in python3 python3.10 python3.11 python3.12 python3.13 python3.14; "
-    'do command -v $name >/dev/null && echo "$name $($name --version)"; done',
-    "toolkit": "command -v nvidia-ctk >/dev/null && nvidia-ctk --version",
-    "images": text_of("images"),
-}
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -115,9 +76,11 @@ def _memory(text: str) -> dict[str, Any]:
 
 
 def _disks(text: str) -> dict[str, Any]:
-    """Parse `df -Pk`, one line a path; two paths on one file system are one disk."""
+    """Parse `df -Pk`, a heading and a line for each path; two paths on one file system are one disk."""
     found = {}
     for line in text.splitlines():
+        if line.startswith("Filesystem "):
+            continue
         _, size, _, free, _, path = line.split(maxsplit=5)
         found[path] = Disk(path=path, size_bytes=int(size) * 1024, free_bytes=int(free) * 1024)
     return {"disks": tuple(found.values())}

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from shlex import quote
 from typing import Any, Final, NamedTuple, get_args
 
+from provision.facts.frame import Section as Part
 from provision.facts.frame import script, split
 from provision.facts.health import Health, Section
-from provision.facts.read import SECTIONS
+from provision.facts.questions import SECTIONS
 from provision.facts.sections import (
     clock,
     engine,
@@ -24,6 +25,11 @@ from provision.facts.sections import (
 _TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
 _PATHS: Final = ("/", "/var", "/var/lib/docker", "/data", "/opt")
 _SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
+_WHEN: Final[Mapping[Section, str]] = {
+    "gpu_health": "command -v nvidia-smi >/dev/null",
+    "upgrades": "command -v dpkg-query >/dev/null && command -v apt-cache >/dev/null",
+}
+"""Of some sections, where there is nothing to ask."""
 
 
 class Ask(NamedTuple):
@@ -40,12 +46,12 @@ def health_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
 
     `timeout` is a section's, in seconds; they run at the same time.
     """
-    return script(nonce, _texts(ask), timeout)
+    return script(nonce, _parts(ask), timeout)
 
 
 def sweep_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
     """Return sh that reads facts and health at the same time, for both of their parsers."""
-    return script(nonce, {**SECTIONS, **_texts(ask)}, timeout)
+    return script(nonce, {**SECTIONS, **_parts(ask)}, timeout)
 
 
 def parse_health(output: str, nonce: str, timeout: int = _TIMEOUT) -> Health:
@@ -64,10 +70,13 @@ def parse_health(output: str, nonce: str, timeout: int = _TIMEOUT) -> Health:
     return Health(**values, unknown=unknown)
 
 
-def _texts(ask: Ask) -> dict[str, str]:
+def _parts(ask: Ask) -> dict[str, Part]:
     arguments = {"network": ask.names, "file_systems": dict.fromkeys((*_PATHS, *ask.paths))}
     return {
-        name: " ".join(("set --", *map(quote, arguments.get(name, ())))) + f"\n{text_of(name)}"
+        name: Part(
+            " ".join(("set --", *map(quote, arguments.get(name, ())))) + f"\n{text_of(name)}",
+            when=_WHEN.get(name, ""),
+        )
         for name in _SECTIONS
     }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import paramiko
@@ -21,46 +23,86 @@ class Result(NamedTuple):
     status: int
     stdout: str
     stderr: str
+    waits: bool = False
+    """Whether its shell waits for another script."""
+
+
+class _Stream:
+    """What one stream of a script has said so far."""
+
+    def __init__(self, word: str) -> None:
+        """Know the word at the script's end; an empty one where the stream's end is meant."""
+        self.said = bytearray()
+        self._mark = re.compile(rb"\n%s (\d{1,3})\n\Z" % word.encode()) if word else None
+        self._longest = len(word) + 7
+
+    def mark(self) -> re.Match[bytes] | None:
+        """Return the mark, once it has come."""
+        start = max(0, len(self.said) - self._longest)
+        return self._mark.search(self.said, start) if self._mark else None
 
 
 def send(channel: paramiko.Channel, script: str) -> None:
     """Send a script and nothing after it."""
-    channel.settimeout(CHANNEL_TIMEOUT)
-    try:
-        channel.sendall(script.encode("utf-8", "surrogateescape"))
+    _send(channel, script)
+    with suppress(OSError):
         channel.shutdown_write()
-    except OSError:
-        return  # the other side ended early: what it said about that is worth more
+
+
+def send_one(channel: paramiko.Channel, script: str, word: str) -> None:
+    """Send a script to a shell that waits for more; `word` stands at its end on both streams.
+
+    It has a subshell of its own, of which nothing is left for the next one.
+    """
+    mark = f"printf '\\n{word} %d\\n' \"$provision_status\""
+    _send(channel, f"(\n{script}\n)\nprovision_status=$?\n{mark} >&2\n{mark}\n")
+
+
+def _send(channel: paramiko.Channel, text: str) -> None:
+    channel.settimeout(CHANNEL_TIMEOUT)
+    with suppress(OSError):  # the other side ended early: what it said about that is worth more
+        channel.sendall(text.encode("utf-8", "surrogateescape"))
 
 
 def read(
-    channel: paramiko.Channel, deadline: float, on_line: Callable[[str], object] | None
+    channel: paramiko.Channel,
+    deadline: float,
+    on_line: Callable[[str], object] | None = None,
+    word: str = "",
 ) -> Result:
     """Read both streams as they come: one that is left alone would block the other.
 
-    A line that `on_line` calls settled (true) is not kept: progress of days is no answer.
+    A line that `on_line` calls settled (true) is not kept: progress of days is no answer. With
+    `word` a script also ends where `send_one` has marked its end.
     """
-    stdout, stderr, rest = bytearray(), bytearray(), b""
-    for chunk, is_error in _chunks(channel, deadline):
+    out, err, rest = _Stream(word), _Stream(word), b""
+    for chunk, is_error in _chunks(channel, deadline, (out, err)):
         if is_error or on_line is None:
-            (stderr if is_error else stdout).extend(chunk)
+            (err if is_error else out).said.extend(chunk)
         else:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 if not on_line(line[-_LONGEST_LINE:].decode("utf-8", "replace")):
-                    stdout.extend(line + b"\n")
-        if len(stdout) + len(stderr) + len(rest) > _MOST_BYTES:
+                    out.said.extend(line + b"\n")
+        if len(out.said) + len(err.said) + len(rest) > _MOST_BYTES:
             raise paramiko.SSHException(f"more than {_MOST_BYTES >> 20} MiB of output")
+    end, last = out.mark(), err.mark()
+    if end and last:
+        texts = _text(out.said[: end.start()]), _text(err.said[: last.start()])
+        return Result(int(end[1]), *texts, waits=True)
     # a host may close its output and say nothing of the end
     if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
         raise TimeoutError("the command did not end in time")
-    return Result(channel.recv_exit_status(), _text(stdout + rest), _text(stderr))
+    return Result(channel.recv_exit_status(), _text(out.said + rest), _text(err.said))
 
 
-def _chunks(channel: paramiko.Channel, deadline: float) -> Iterator[tuple[bytes, bool]]:
+def _chunks(
+    channel: paramiko.Channel, deadline: float, streams: tuple[_Stream, _Stream]
+) -> Iterator[tuple[bytes, bool]]:
     """Yield what arrives, with whether it is of stderr, until both streams have ended."""
+    out, err = streams
     channel.settimeout(_GLANCE)
-    while True:
+    while not out.mark():
         while channel.recv_stderr_ready():
             yield channel.recv_stderr(_CHUNK), True
         if time.monotonic() > deadline:
@@ -72,7 +114,7 @@ def _chunks(channel: paramiko.Channel, deadline: float) -> Iterator[tuple[bytes,
         if not chunk:
             break
         yield chunk, False
-    while True:
+    while not err.mark():
         try:
             chunk = channel.recv_stderr(_CHUNK)
         except TimeoutError:

@@ -12,6 +12,7 @@ from provision.host.known_hosts import DEFAULT_FILES, StrictPolicy, known_keys
 from provision.host.ssh_config import config
 from provision.inventory.schema import Host
 
+KEEPALIVE: Final = 15  # seconds
 _SSH_PORT: Final = 22
 _TIMEOUTS: Final = {"banner_timeout": 30, "auth_timeout": 30, "channel_timeout": 30}  # seconds
 

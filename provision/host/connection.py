@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
 import paramiko
@@ -14,16 +14,14 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from provision.errors import ConnectError
-from provision.host.channel import CHANNEL_TIMEOUT, Dialogue, Result, read, send
-from provision.host.client import chain, client, known_hosts_files
+from provision.host.channel import CHANNEL_TIMEOUT, Dialogue, Result, read, send, send_one
+from provision.host.client import KEEPALIVE, chain, client, known_hosts_files
+from provision.host.gateways import shared
 from provision.host.known_hosts import UnknownKeyError
 from provision.host.login import explain, place_of
 from provision.host.sudo import Sudo, explain_sudo
 from provision.inventory.schema import Host
-
-_KEEPALIVE: Final = 15  # seconds
-_HANDSHAKES: Final = threading.BoundedSemaphore(16)
-"""Logins under way at once: they cost the controller's CPU, and a bastion refuses more."""
+from provision.state.shell import nonce
 
 set_on_retry_hooks([])  # a login that succeeds at the second try is no news
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
@@ -39,6 +37,7 @@ class Connection:
         self._fabric: Any = None
         self._dropped = False
         self._sudo = Sudo(host.ssh.sudo_password)
+        self._waiting: list[paramiko.Channel] = []
 
     def __enter__(self) -> Self:
         self.open()
@@ -53,7 +52,7 @@ class Connection:
             for attempt in stamina.retry_context(
                 on=_is_busy, attempts=5, wait_initial=0.4, wait_max=6, timeout=60
             ):
-                with attempt, _HANDSHAKES:
+                with attempt:
                     self.close()
                     self._fabric = client(self.host)
                     self._open_all()
@@ -65,9 +64,10 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """Close the connection and its gateways."""
-        for each in list(chain(self._fabric)):
-            each.close()
+        """Close the connection; gateways are others' too and stay open."""
+        self._waiting.clear()
+        if self._fabric is not None:
+            self._fabric.close()
         self._fabric = None
 
     def drop(self) -> None:
@@ -91,20 +91,65 @@ class Connection:
         self.transport()
         user = self._fabric.user
         with self._explained(self._fabric):
-            channel, said = self._root(environment)
-            with channel:
-                send(channel, script)
-                result = read(channel, time.monotonic() + timeout, on_line)
-        if user != "root":
-            refused = said + result.stderr
-            if self._sudo.wants_tty(result.status, refused):
+            if on_line is None and not environment:
+                result = self._asked(script, timeout)
+            else:
+                result = self._alone(script, timeout, on_line, environment)
+        if user != "root" and not result.waits:
+            if self._sudo.wants_tty(result.status, result.stderr):
                 return self.run(script, timeout=timeout, on_line=on_line, environment=environment)
-            explain_sudo(self.where, user, result.status, refused)
+            explain_sudo(self.where, user, result.status, result.stderr)
         return result
+
+    def _asked(self, script: str, timeout: float) -> Result:
+        """Run a script in a shell that stays for the next one: one login of sudo's for all."""
+        said, word = "", nonce()
+        channel = self._idle()
+        if channel is None:
+            channel, said = self._root(_NOTHING)
+        try:
+            send_one(channel, script, word)
+            result = read(channel, time.monotonic() + timeout, word=word)
+        except BaseException:
+            channel.close()
+            raise
+        if result.waits:
+            self._waiting.append(channel)
+        else:
+            channel.close()
+        return result._replace(stderr=said + result.stderr)
+
+    def _idle(self) -> paramiko.Channel | None:
+        """Take a shell that waits, if one still does."""
+        with suppress(IndexError):  # another thread may take the last one
+            channel = self._waiting.pop()
+            return None if channel.closed or channel.eof_received else channel
+        return None
+
+    def _alone(
+        self,
+        script: str,
+        timeout: float,
+        on_line: Callable[[str], object] | None,
+        environment: Mapping[str, str],
+    ) -> Result:
+        """Run a script in a shell of its own, with the environment for all that it starts."""
+        self._dismiss()
+        channel, said = self._root(environment)
+        with channel:
+            send(channel, script)
+            result = read(channel, time.monotonic() + timeout, on_line)
+        return result._replace(stderr=said + result.stderr)
+
+    def _dismiss(self) -> None:
+        """End the shells that wait for scripts: an sshd may allow two sessions (MaxSessions)."""
+        while self._waiting:
+            self._waiting.pop().close()
 
     def dialogue(self, script: str, environment: Mapping[str, str] = _NOTHING) -> Dialogue:
         """Start `script` with root's sh and return what talks to it, beside other scripts."""
         self.transport()
+        self._dismiss()
         with self._explained(self._fabric):
             talk = Dialogue(self._root(environment)[0])
             talk.say(script)
@@ -126,10 +171,13 @@ class Connection:
 
     def _open_all(self) -> None:
         """Open the farthest gateway first, so that each error is told of the one it is about."""
-        for each in reversed(list(chain(self._fabric))):
-            with self._explained(each, tried_again=True):
-                each.open()
-                each.transport.set_keepalive(_KEEPALIVE)
+        hops = list(chain(self._fabric))
+        for number in range(len(hops) - 1, 0, -1):
+            with self._explained(hops[number], tried_again=True):
+                hops[number - 1].gateway = shared(hops[number])
+        with self._explained(self._fabric, tried_again=True):
+            self._fabric.open()
+            self._fabric.transport.set_keepalive(KEEPALIVE)
 
     def _root(self, environment: Mapping[str, str]) -> tuple[paramiko.Channel, str]:
         """Start a shell of root's that waits for a script; return it and what sudo said before."""

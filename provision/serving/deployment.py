@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from provision.errors import ServiceError
 from provision.facts import Facts
@@ -20,9 +20,6 @@ from provision.state.kinds.service import Release, Service
 from provision.state.kinds.service_leftovers import ServiceLeftovers
 from provision.state.resource import Resource
 from provision.state.role import Role
-
-ROLE: Final = "deploy"
-"""Name under which a deployment is planned and applied."""
 
 
 class Deployment(Role):

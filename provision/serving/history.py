@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from provision.errors import ServiceError
 from provision.facts import Facts
@@ -12,9 +12,6 @@ from provision.serving.services.role import services_of
 from provision.state.kinds.service_release import ServiceRelease
 from provision.state.resource import Resource, State
 from provision.state.role import Role
-
-ROLE: Final = "rollback"
-"""Name under which a way back is planned and applied."""
 
 
 class History(Role):

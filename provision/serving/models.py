@@ -18,14 +18,13 @@ from provision.serving.hub.listing import Listing
 from provision.serving.hub.lock import read, write
 from provision.serving.hub.update import Change, update
 from provision.serving.hub.wanted import Hub, Source, Wanted
+from provision.serving.roles import MODELS
 from provision.state.kinds.model_leftovers import ModelLeftovers
 from provision.state.kinds.model_snapshot import ModelSnapshot
 from provision.state.kinds.paths import AbsolutePath
 from provision.state.resource import Resource
 from provision.state.role import Role
 
-ROLE: Final = "models"
-"""Name of the role that brings models to hosts."""
 SNAPSHOT: Final = ModelSnapshot.kind
 """Kind of the resources whose names are `<organisation>/<name>@<revision>`."""
 
@@ -145,7 +144,7 @@ class Leftovers(Role):
 
 def models_of(host: Host) -> ModelsRole | None:
     """Return the role `models` of a host, if it has that."""
-    return cast("ModelsRole | None", host.variables.get(ROLE))
+    return cast("ModelsRole | None", host.variables.get(MODELS))
 
 
 def relock(hosts: Iterable[Host], *, upgrade: bool) -> dict[Path, list[Change]]:
@@ -162,7 +161,7 @@ def relock(hosts: Iterable[Host], *, upgrade: bool) -> dict[Path, list[Change]]:
 
 def refuse_unlocked(hosts: Iterable[Host], selected: Collection[str]) -> None:
     """Raise `HubError` once for all the models that no lock file has, before any host is asked."""
-    if selected and ROLE not in selected:
+    if selected and MODELS not in selected:
         return
     for path, roles in _by_lock(hosts).items():
         lock = read(path)

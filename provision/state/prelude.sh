@@ -1,9 +1,63 @@
 # Functions that probes and commands share. POSIX sh and coreutils; see the callers for meaning.
+# shellcheck disable=SC2154  # the frame sets `newline`
+
+gather_paths() { # PATH...: what probe_path wants to know of all of these, by one process
+    gathered_paths="$newline$(stat -L -c '%n|%F|%a|%U|%G|%s' -- "$@" 2>/dev/null)"
+}
+
+gather_dpkg() { # NAME...: what probe_dpkg wants to know of all of these, by one process
+    gathered_dpkg="$newline$(dpkg-query -W -f='${Package}|${db:Status-Abbrev}|${Version}\n' "$@" 2>/dev/null)"
+    gathered_dpkg_status=$? # 1: some of them are unknown
+}
+
+gather_rpm() { # NAME...: what probe_rpm wants to know of all of these, by one process
+    gathered_rpm="$newline$(rpm -q --qf '%{NAME}|%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' -- "$@" 2>&1)$newline"
+}
+
+gathered() { # TEXT NAME: what stands behind `NAME|` at the start of a line, as often as it does
+    gathered_rest=$1
+    while :; do
+        case $gathered_rest in *"$newline$2|"*) ;; *) return 0 ;; esac
+        gathered_rest=${gathered_rest#*"$newline$2|"}
+        printf '%s\n' "${gathered_rest%%"$newline"*}"
+    done
+}
+
+probe_dpkg() { # NAME: "status|version" of each architecture that dpkg has heard of
+    [ -n "${gathered_dpkg_status:-}" ] || gather_dpkg "$1"
+    if [ "$gathered_dpkg_status" -le 1 ]; then
+        gathered "$gathered_dpkg" "$1"
+    else # it is asked again for its complaint
+        dpkg-query -W -f='${db:Status-Abbrev}|${Version}\n' "$1" 2>/dev/null || [ $? -eq 1 ] || {
+            dpkg-query -W >/dev/null
+            return 2
+        }
+    fi
+}
+
+probe_rpm() { # NAME: its versions, then `held` if it is; rpm fails alike for a missing package and a broken database
+    [ -n "${gathered_rpm:-}" ] || gather_rpm "$1"
+    case $gathered_rpm in
+        *"${newline}package $1 is not installed$newline"*) return 1 ;;
+        *"$newline$1|"*) gathered "$gathered_rpm" "$1" ;;
+        *)
+            rpm -q --qf '%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' -- "$1" >&2
+            return 2
+            ;;
+    esac
+    ! dnf_excluded "$1" || echo held
+}
 
 probe_path() { # PATH [MAX_BYTES]: "type|mode|owner|group|size", then the text if it is small enough
-    probe_path_stat=$(stat -L -c '%F|%a|%U|%G|%s' -- "$1" 2>&1) || case $probe_path_stat in
-        *'No such file or directory') return 1 ;;
-        *) printf '%s\n' "$probe_path_stat" >&2; return 2 ;;
+    case ${gathered_paths:-} in
+        *"$newline$1|"*)
+            probe_path_stat=${gathered_paths#*"$newline$1|"}
+            probe_path_stat=${probe_path_stat%%"$newline"*}
+            ;;
+        *) probe_path_stat=$(stat -L -c '%F|%a|%U|%G|%s' -- "$1" 2>&1) || case $probe_path_stat in
+            *'No such file or directory') return 1 ;;
+            *) printf '%s\n' "$probe_path_stat" >&2; return 2 ;;
+        esac ;;
     esac
     printf '%s\n' "$probe_path_stat"
     case $probe_path_stat in

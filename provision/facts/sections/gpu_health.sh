@@ -1,5 +1,4 @@
 # What nvidia-smi knows of the GPUs, without the hundreds of lines that nobody judges.
-command -v nvidia-smi >/dev/null || exit 0
 log=$(nvidia-smi -q -x 2>&1 | head -c 4000000 | sed -n -E \
     -e 's/^[[:space:]]+//; /[>]Not Active[<]/d' \
     -e '/^[^<]/p' \

@@ -1,5 +1,4 @@
 # Every image with its tags, its architecture, and what it demands of the driver.
-command -v docker >/dev/null || exit 0
 images=$(docker image ls --quiet --no-trunc | sort -u | head -n 200)
 # shellcheck disable=SC2086  # ids have no spaces
 [ -z "$images" ] || docker image inspect --format 'image|{{.Architecture}}{{range .RepoTags}}

@@ -1,5 +1,4 @@
 # The driver's packages that apt would replace; apt-cache must not write its cache anew.
-if ! command -v dpkg-query >/dev/null || ! command -v apt-cache >/dev/null; then exit 0; fi
 if command -v unattended-upgrade >/dev/null; then
     apt-config dump APT::Periodic::Unattended-Upgrade
 fi

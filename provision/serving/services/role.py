@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from provision.errors import ServiceError
 from provision.inventory.schema import Host
 from provision.serving.engines import engine_of
 from provision.serving.engines.engine import Engine
+from provision.serving.roles import SERVICES
 from provision.serving.services.wish import Mistake, ServiceWish, is_moving
 
-ROLE: Final = "services"
-"""Name of the role that says which services a host has."""
 Find = Callable[[str], Engine]
 """Returns the engine of a name; `ServiceError` where there is none."""
 
@@ -67,7 +66,7 @@ class ServicesRole(Protocol):
 
 def services_of(host: Host) -> ServicesRole | None:
     """Return the role `services` of a host, if it has that."""
-    return cast("ServicesRole | None", host.variables.get(ROLE))
+    return cast("ServicesRole | None", host.variables.get(SERVICES))
 
 
 def mistakes(role: ServicesRole, find: Find = engine_of) -> Iterator[Mistake]:

@@ -19,6 +19,10 @@ class Directory(Resource):
     owner: str = "root"
     group: str = "root"
 
+    def gather(self) -> tuple[str, str]:
+        """Have its rights read together with those of all paths."""
+        return "gather_paths", self.name
+
     def probe(self) -> str:
         """Read type, mode and owner."""
         return f"probe_path {quote(self.name)}"

@@ -34,6 +34,10 @@ class File(Resource):
     sensitive: bool = False
     """Holds a secret: only digests are read, compared and shown."""
 
+    def gather(self) -> tuple[str, str]:
+        """Have its rights read together with those of all paths."""
+        return "gather_paths", self.name
+
     def probe(self) -> str:
         """Read type, mode, owner and the text, or the digest where the text is large or secret."""
         return f"probe_path {quote(self.name)} {self._limit}"

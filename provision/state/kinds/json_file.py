@@ -46,6 +46,10 @@ class JsonFile(Resource):
     mode: OctalMode = "0644"
     """Mode of a file that did not exist; an existing one keeps its own."""
 
+    def gather(self) -> tuple[str, str]:
+        """Have its rights read together with those of all paths."""
+        return "gather_paths", self.name
+
     def probe(self) -> str:
         """Read the file."""
         return f"probe_path {quote(self.name)} {_LIMIT}"

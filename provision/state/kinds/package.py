@@ -19,6 +19,7 @@ PackageVersion = Annotated[str, StringConstraints(pattern=r"^[0-9*][A-Za-z0-9._+
 
 
 class _Manager(Protocol):
+    GATHER: str
     """What a package manager must be able to say; the modules `package_…` are some."""
 
     def probe(self, name: str, /) -> str: ...
@@ -53,6 +54,10 @@ class Package(Resource):
     """Keep upgrades from moving it; a hold that somebody else set is left alone."""
     lock_timeout: int = 300
     """Seconds to wait for another package manager to finish."""
+
+    def gather(self) -> tuple[str, str]:
+        """Have it asked for together with all packages: the database is read once."""
+        return self._manager.GATHER, self.name
 
     def probe(self) -> str:
         """Ask the database of what is installed."""

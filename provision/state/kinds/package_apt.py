@@ -9,16 +9,13 @@ from typing import Final
 from provision.state.resource import Command, State
 from provision.state.shell import quote
 
-_FORMAT: Final = r"${db:Status-Abbrev}|${Version}\n"
+GATHER: Final = "gather_dpkg"
 _TIMEOUT: Final = 6000  # seconds: a slow mirror, not a hung one, which apt itself notices
 
 
 def probe(name: str) -> str:
-    """Ask dpkg, which fails with 1 for a name that it has never heard of."""
-    return (
-        f"dpkg-query -W -f='{_FORMAT}' {quote(name)} 2>/dev/null"
-        " || [ $? -eq 1 ] || { dpkg-query -W >/dev/null; return 2; }"
-    )
+    """Ask dpkg."""
+    return f"probe_dpkg {quote(name)}"
 
 
 def state(output: str) -> State | None:

@@ -9,20 +9,13 @@ from typing import Final
 from provision.state.resource import Command, State
 from provision.state.shell import quote
 
-_FORMAT: Final = r"%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"
+GATHER: Final = "gather_rpm"
 _TIMEOUT: Final = 6000  # seconds: a slow mirror, not a hung one
 
 
 def probe(name: str) -> str:
-    """Ask rpm, which fails with 1 for a missing package and for a broken database alike."""
-    return (
-        f"rpm_said=$(rpm -q --qf '{_FORMAT}' -- {quote(name)} 2>&1) || case $rpm_said in\n"
-        f"    {quote(f'package {name} is not installed')}) return 1 ;;\n"
-        '    *) printf "%s\\n" "$rpm_said" >&2; return 2 ;;\n'
-        "esac\n"
-        'printf "%s\\n" "$rpm_said"\n'
-        f"! dnf_excluded {quote(name)} || echo held"
-    )
+    """Ask rpm."""
+    return f"probe_rpm {quote(name)}"
 
 
 def state(output: str) -> State | None:

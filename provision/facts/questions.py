@@ -1,0 +1,95 @@
+"""What is asked of every host for its facts: a section of sh each, cheap where a host is bare.
+
+A process costs a host about a millisecond, so what the shell can do by itself it does, and what is
+about a program that is not there is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from provision.facts.frame import Section
+from provision.facts.sections import text_of
+
+_DPKG: Final = "docker.io podman-docker containerd kubelet"
+_RPM: Final = "docker moby-engine docker-engine podman-docker containerd runc docker-runc kubelet"
+_CLUSTERS: Final = "k3s rke2 kubelet"
+_SNAP: Final = "/snap/bin/docker /var/lib/snapd/snap/bin/docker"
+_HAS_DPKG: Final = "command -v dpkg-query >/dev/null"
+_HAS_RPM: Final = "command -v rpm >/dev/null"
+_HAS_DOCKER: Final = "command -v docker >/dev/null"
+_HAS_SMI: Final = "command -v nvidia-smi >/dev/null"
+
+SECTIONS: Final[Mapping[str, Section]] = {
+    "os": Section(
+        'while IFS= read -r line || [ -n "$line" ]; do printf \'%s\\n\' "$line"; done '
+        "</etc/os-release; uname -rm",
+        brief=True,
+    ),
+    "host": Section(
+        'uname -n; read -r id </proc/sys/kernel/random/boot_id; echo "$id"; '
+        "[ -d /run/systemd/system ] && echo systemd",
+        brief=True,
+    ),
+    "cpu": Section("nproc", brief=True),
+    "memory": Section(
+        "while read -r key value _; do "
+        '[ "$key" = MemTotal: ] && echo "$value" && break; done </proc/meminfo',
+        brief=True,
+    ),
+    "pci": Section(
+        "for device in /sys/bus/pci/devices/*; do "
+        '[ -e "$device/vendor" ] && read -r vendor <"$device/vendor" && read -r class <"$device/class"'
+        ' && case $vendor$class in 0x10de0x03*) echo "$device" ;; esac; done; '
+        "[ -d /sys/module/nouveau ] && echo nouveau",
+        brief=True,
+    ),
+    "python": Section(
+        "for name in python3 python3.10 python3.11 python3.12 python3.13 python3.14; "
+        'do command -v $name >/dev/null && printf "$name " && $name --version; done',
+        brief=True,
+    ),
+    # a server that is gone must not cost more than this section
+    "disks": Section(
+        "set --; for path in / /var /var/lib/docker /data /opt; "
+        'do [ -d "$path" ] && set -- "$@" "$path"; done; df -Pk -- "$@"'
+    ),
+    "driver": Section(
+        "[ -r /proc/driver/nvidia/version ] && cat /proc/driver/nvidia/version; "
+        "[ -r /sys/module/nvidia/version ] && echo module $(cat /sys/module/nvidia/version); "
+        f"if {_HAS_SMI}; then nvidia-smi --version 2>&1; "
+        'nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1; echo "status $?"; fi',
+        when=f"[ -e /proc/driver/nvidia ] || [ -e /sys/module/nvidia ] || {_HAS_SMI}",
+    ),
+    # One field that an old nvidia-smi does not know makes it refuse all of them.
+    "gpus": Section(
+        "for fields in pci.bus_id,compute_cap pci.bus_id; do nvidia-smi --format=csv,noheader,nounits"
+        ' --query-gpu=index,uuid,name,memory.total,"$fields" && break; done',
+        when=_HAS_SMI,
+    ),
+    "docker": Section(
+        "docker info --format "
+        "'engine|{{.ServerVersion}}|{{.DockerRootDir}}|{{.CgroupDriver}}|{{.ContainersRunning}}"
+        "{{range $name, $runtime := .Runtimes}}|{{$name}}{{end}}'; "
+        f"{_HAS_DPKG} && dpkg-query -W -f='${{db:Status-Abbrev}} ${{Package}}\\n'"
+        " docker-ce docker.io; "
+        f"{_HAS_RPM} && rpm -q --qf 'ii %{{NAME}}\\n' docker-ce moby-engine docker-engine docker",
+        when=_HAS_DOCKER,
+    ),
+    "engines": Section(
+        f"{_HAS_DPKG} && dpkg-query -W -f='${{db:Status-Abbrev}} ${{Package}}\\n' {_DPKG}; "
+        f"{_HAS_RPM} && rpm -q --qf 'ii %{{NAME}}\\n' {_RPM}; "
+        f"for path in {_SNAP}; do [ -e $path ] && echo 'ii docker (snap)'; done; "
+        f"for name in {_CLUSTERS}; do command -v $name >/dev/null && echo ii $name; done",
+        when=" || ".join(
+            (
+                *(f"[ -e /var/lib/dpkg/info/{name}.list ]" for name in _DPKG.split()),
+                *(f"[ -e {path} ]" for path in _SNAP.split()),
+                *(f"command -v {name} >/dev/null" for name in ("rpm", *_CLUSTERS.split())),
+            )
+        ),
+    ),
+    "toolkit": Section("nvidia-ctk --version", when="command -v nvidia-ctk >/dev/null"),
+    "images": Section(text_of("images"), when=_HAS_DOCKER),
+}
