@@ -111,8 +111,10 @@ class _Sweeper(NamedTuple):
         connection.open()
         self._say("look")
         asked = time.time()
-        facts, health = read_all(connection, _ask(host))
-        sight = Sight(host, facts, health, now=moment(health.clock, asked, time.time()))
+        ask = _ask(host, self.wish)
+        facts, health = read_all(connection, ask)
+        now = moment(health.clock, asked, time.time())
+        sight = Sight(host, facts, health, now, ask.sections)
         findings = judged(sight, self.wish.checks)
         if MODELS in host.roles and self.wish.has(COMPLETE):
             findings += self._models(facts)
@@ -213,13 +215,14 @@ def _called(host: str, service: str, verdict: Verdict, what: str, remedy: str) -
     )
 
 
-def _ask(host: Host) -> Ask:
-    """Return the names that a host's own settings reach for, and the folders that they fill."""
+def _ask(host: Host, wish: Wish) -> Ask:
+    """Return what to read: sections, names that a host's settings reach for, folders they fill."""
     roles = [cast("Role", host.variables[name]) for name in host.roles]
     settings = [role.model_dump() for role in roles]
     names = {url.host for each in settings for url in _urls(each) if url.host}
     paths = {str(each[key]) for each in settings for key in ("dir", "data_root") if each.get(key)}
-    return Ask(names=tuple(sorted(names)), paths=tuple(sorted(paths)))
+    sections = frozenset(section for check in wish.checks for section in check.reads)
+    return Ask(tuple(sorted(names)), tuple(sorted(paths)), sections)
 
 
 def _urls(value: Any) -> Iterator[AnyUrl]:

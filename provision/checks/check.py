@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple
 
 from provision.facts import Facts
-from provision.facts.health import Health
+from provision.facts.health import SECTIONS, Health, Section
 from provision.finding import Finding
 from provision.inventory.schema import Host
 
@@ -32,6 +32,8 @@ class Sight(NamedTuple):
     health: Health
     now: float
     """The controller's clock when the host read its own, in seconds since 1970."""
+    asked: frozenset[Section] = frozenset(SECTIONS)
+    """The sections of the health that the host was asked for."""
 
 
 class Check(NamedTuple):
@@ -43,5 +45,7 @@ class Check(NamedTuple):
     explain: str
     """A paragraph for somebody who never met this: what it means, how it comes about, what to do."""
     judge: Callable[[Sight], Iterable[Finding]]
+    reads: tuple[Section, ...] = ()
+    """The sections of the health that it judges, beside the facts."""
     deep: bool = False
     """Whether it is made only where it is asked for: it takes long, or starts something."""

@@ -55,6 +55,7 @@ def lasting(seconds: float) -> str:
 CLOCK: Final = Check(
     name=_NAME,
     group="host",
+    reads=("clock",),
     explain="A host whose clock is wrong refuses certificates and signed package lists as expired "
     "or not valid yet, writes logs that cannot be laid beside those of other hosts, and drops out "
     "of clusters. Clocks drift when no time server is reached, after a machine was suspended, or "

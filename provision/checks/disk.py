@@ -85,6 +85,7 @@ def _inodes(disk: FileSystem) -> Iterator[Finding]:
 DISK: Final = Check(
     name=_NAME,
     group="host",
+    reads=("file_systems", "kernel"),
     explain="Images of engines take 10 to 20 GB each, models up to hundreds, and logs grow. On a "
     "full disk pulls and downloads end half-way, containers do not start, and Docker may not "
     "either; a disk can also have room and no inodes left, which very many small files use up. "

@@ -97,6 +97,7 @@ def _wanted(container: Container, there: int) -> int:
 ACTIVE: Final = Check(
     name=_ACTIVE,
     group="docker",
+    reads=("engine",),
     explain="All services are containers of Docker. Its daemon is started by systemd and stands on "
     "a second one, containerd. When they stop, containers may run on (live-restore), but nothing "
     "can be deployed, restarted or looked at. Mostly somebody stopped them, the configuration is "
@@ -107,6 +108,7 @@ ACTIVE: Final = Check(
 CONFIG: Final = Check(
     name=_CONFIG,
     group="docker",
+    reads=("engine",),
     explain="Docker reads /etc/docker/daemon.json when it starts. A file that is not valid JSON, or "
     "that has keys which Docker does not know, goes unnoticed until the next start, at the latest "
     "the next reboot: then Docker stays down, and all services with it. Editing by hand and tools "
@@ -116,6 +118,7 @@ CONFIG: Final = Check(
 CONTAINER_GPUS: Final = Check(
     name=_GPUS,
     group="docker",
+    reads=("engine",),
     explain="A running container can lose its GPUs: when systemd reloads its units (systemctl "
     "daemon-reload, which many package upgrades do), it sets the device rules of containers anew "
     "and drops what the NVIDIA runtime had added. The program runs on until it opens the GPU "

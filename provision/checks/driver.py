@@ -92,6 +92,7 @@ def _version(sight: Sight) -> Iterator[Finding]:
 LOADED: Final = Check(
     name=_LOADED,
     group="driver",
+    reads=("kernel",),
     explain="The NVIDIA driver has two halves that must be of one version: a kernel module, and "
     "libraries that also get into every container. An upgrade replaces the libraries at once and "
     "the loaded module only at the next boot; in between everything that starts fails with "
@@ -105,6 +106,7 @@ LOADED: Final = Check(
 VERSION: Final = Check(
     name=_VERSION,
     group="driver",
+    reads=("kernel",),
     explain="A driver runs programs of its own CUDA version, of all older ones, and of newer ones "
     "with the same first number. Below 525.60.13 that ends with CUDA 11, for which no release of "
     "an engine has been built for long; the tools that put GPUs into containers refuse images "

@@ -36,6 +36,7 @@ def _upgrade(sight: Sight) -> Iterator[Finding]:
 UPGRADE: Final = Check(
     name=_NAME,
     group="driver",
+    reads=("kernel", "upgrades"),
     explain="Ubuntu and Debian upgrade packages by themselves at night. When that replaces the "
     "driver's libraries, the kernel module of the old version stays loaded: services that run go "
     "on, and the first one that is restarted, hours or weeks later, finds no GPU. Keep the driver "

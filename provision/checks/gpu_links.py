@@ -121,6 +121,7 @@ def _apart(gpu: GPUHealth) -> str:
 PCIE: Final = Check(
     name=_PCIE,
     group="gpu",
+    reads=("gpu_health",),
     explain="A GPU talks to the host over up to 16 lanes of PCI Express. With fewer, loading a "
     "model takes longer, and without NVLink a service on several GPUs gets much slower. A card "
     "that is not seated well, a damaged riser, or a slot that the firmware splits gives up lanes "
@@ -131,6 +132,7 @@ PCIE: Final = Check(
 NVLINK: Final = Check(
     name=_NVLINK,
     group="gpu",
+    reads=("gpu_health",),
     explain="NVLink connects GPUs with each other far faster than PCI Express does; services with "
     "tensor parallelism live on it. A link goes down by a fault of the GPU, of the switch or the "
     "bridge between, and often comes with Xid 74. Some GPUs have links without a bridge fitted: "
@@ -140,6 +142,7 @@ NVLINK: Final = Check(
 FABRIC: Final = Check(
     name=_FABRIC,
     group="gpu",
+    reads=("fabric", "gpu_health"),
     explain="On machines with NVSwitches (HGX and DGX) the fabric manager sets up the routes "
     "between the GPUs. Until it has, every program fails with CUDA error 802, 'system not yet "
     "initialized', although nvidia-smi looks well. It must be of exactly the driver's version, so "

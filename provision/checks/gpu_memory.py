@@ -68,6 +68,7 @@ def _pending(gpu: GPUHealth) -> str:
 ECC: Final = Check(
     name=_ECC,
     group="gpu",
+    reads=("gpu_health",),
     explain="GPUs of data centres check their memory: one wrong bit is corrected, two are only "
     "noticed, and whatever used them is stopped. Single errors come from radiation and age; on "
     "newer GPUs the faulty row is replaced by a spare one at the next reset. Until then the GPU "
@@ -79,6 +80,7 @@ ECC: Final = Check(
 REPAIR: Final = Check(
     name=_REPAIR,
     group="gpu",
+    reads=("gpu_health",),
     explain="Since Ampere a GPU has spare rows of memory: a faulty one is marked and replaced when "
     "the GPU is next reset or the host reboots; before, faulty pages were taken out of use. A "
     "repair that waits is no danger to what runs elsewhere in memory, so it can be done when it "

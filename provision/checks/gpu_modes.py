@@ -52,6 +52,7 @@ def _recovery(sight: Sight) -> Iterator[Finding]:
 MIG: Final = Check(
     name=_MIG,
     group="gpu",
+    reads=("gpu_health",),
     explain="MIG (multi-instance GPU) splits a GPU into up to seven small ones with their own "
     "memory. The inventory knows whole GPUs only, so on one that is split a service sees no GPU or "
     "a fraction of its memory, and one on several GPUs cannot start. The mode outlives reboots on "
@@ -61,6 +62,7 @@ MIG: Final = Check(
 PERSISTENCE: Final = Check(
     name=_PERSISTENCE,
     group="gpu",
+    reads=("gpu_health",),
     explain="Without persistence the driver puts a GPU to sleep when its last program ends and "
     "wakes it for the next: each start, and nvidia-smi itself, takes seconds longer, on machines "
     "with eight GPUs up to a minute, and settings such as power limits are lost. The daemon "
@@ -70,6 +72,7 @@ PERSISTENCE: Final = Check(
 RECOVERY: Final = Check(
     name=_RECOVERY,
     group="gpu",
+    reads=("gpu_health",),
     explain="Since R565 the driver itself says what a GPU needs after an error: nothing, a reset, "
     "a reboot of the host, or that its neighbours on NVLink be drained first. Until that is done "
     "new programs may fail on it or compute wrongly. The kernel's log has the cause as an Xid.",

@@ -108,6 +108,7 @@ def _slowed(gpu: GPUHealth, reason: str) -> bool:
 THERMAL: Final = Check(
     name=_THERMAL,
     group="gpu",
+    reads=("gpu_health",),
     explain="A GPU that gets too hot halves its clock or worse, so that a service gets slow without "
     "any error; with several GPUs to a service all wait for the slowest. First the driver lowers "
     "the clocks step by step, then the hardware cuts them. Fans that failed, dust, a missing cover "
@@ -118,6 +119,7 @@ THERMAL: Final = Check(
 POWER: Final = Check(
     name=_POWER,
     group="gpu",
+    reads=("gpu_health",),
     explain="A GPU takes as much power as its limit allows; under full load that is normal and no "
     "finding. A limit below the default was set by somebody (nvidia-smi -pl), for instance to fit "
     "more GPUs to a circuit: services run slower than on the other hosts. A power brake is the "
@@ -128,6 +130,7 @@ POWER: Final = Check(
 CLOCKS: Final = Check(
     name=_CLOCKS,
     group="gpu",
+    reads=("gpu_health",),
     explain="An idle GPU lowers its clocks, a busy one raises them to what power and heat allow. "
     "One that is busy and stays below half of its highest clock, with neither heat nor power as "
     "its reason, mostly had them locked for a measurement (nvidia-smi -lgc) and never unlocked; "

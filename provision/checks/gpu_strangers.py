@@ -42,6 +42,7 @@ def _strangers(sight: Sight) -> Iterator[Finding]:
 STRANGERS: Final = Check(
     name=_NAME,
     group="gpu",
+    reads=("gpu_health", "engine"),
     explain="An engine takes its share of a whole GPU's memory when it starts, and fails when "
     "somebody else has it: a notebook, a training job, an engine that was started by hand, or what "
     "a killed program left behind. Services that run already are not harmed until their next "

@@ -59,6 +59,7 @@ def _remedy(action: Action, code: int, gpus: Named) -> str:
 XID: Final = Check(
     name=_NAME,
     group="gpu",
+    reads=("kernel",),
     explain="An Xid is an error that the driver writes to the kernel's log, with a number for its "
     "kind. Many come from programs that computed with wrong addresses (13, 31, 43) and harm nobody "
     "else; others are faults of memory (48, 63, 64, 94, 95), of links (74, 136, 144 to 150), of "

@@ -33,6 +33,7 @@ def _memory(sight: Sight) -> Iterator[Finding]:
 MEMORY: Final = Check(
     name=_NAME,
     group="host",
+    reads=("kernel", "engine"),
     explain="When a host has no memory left the kernel kills the process that it holds to be the "
     "largest, which often is not the one that is at fault. Engines take host memory besides that "
     "of the GPU: for loading weights, for swap space and in shared memory. The line stays until "

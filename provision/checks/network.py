@@ -67,6 +67,7 @@ def _meets(listener: Listener, bind: str | None) -> bool:
 NAMES: Final = Check(
     name=_NAMES,
     group="network",
+    reads=("network",),
     explain="Packages, images and models come from servers with names, which a host asks its name "
     "servers for. When they do not answer, what runs goes on, and the next install, pull or "
     "download fails. Look at the servers in /etc/resolv.conf: one that is gone makes every lookup "
@@ -77,6 +78,7 @@ NAMES: Final = Check(
 PORTS: Final = Check(
     name=_PORTS,
     group="network",
+    reads=("network", "engine"),
     explain="Each service has a port of the host. When it does not run and somebody else listens "
     "there, it cannot be started: mostly an engine that was once started by hand, or a container "
     "of an older installation. Stop that, or choose another port in the inventory.",

@@ -10,7 +10,7 @@ from provision.checks.docker import ACTIVE
 from provision.checks.driver import LOADED
 from provision.checks.needs import driver_works
 from provision.checks.words import listed, warn
-from provision.facts.health import Health
+from provision.facts.health import SECTIONS
 from provision.finding import Finding
 
 _NAME: Final = "host.readable"
@@ -47,10 +47,10 @@ def _unknown(sight: Sight) -> Iterator[tuple[str, str]]:
         if name not in told:
             yield name, ""
     health = sight.health
-    for section in Health.model_fields:
-        why = health.unknown.get(section, "")  # type: ignore[call-overload]  # sections are fields
+    for section in (each for each in SECTIONS if each in sight.asked):
+        why = health.unknown.get(section, "")
         missing = section in health.unknown or getattr(health, section) is None
-        if section != "unknown" and missing and not _explained(section, sight):
+        if missing and not _explained(section, sight):
             yield section, why
     if health.kernel and not health.kernel.readable:
         yield "kernel", "it may not be read"

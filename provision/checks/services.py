@@ -123,6 +123,7 @@ def _age(container: Container, sight: Sight) -> float | None:
 RUNNING: Final = Check(
     name=_RUNNING,
     group="services",
+    reads=("engine", "clock"),
     explain="Each service of the inventory is a container of its name, which Docker starts again "
     "when it ends, but not after somebody stopped it. One that is not there was never deployed on "
     "this host, or was removed. Engines check their own health: an unhealthy one runs and does not "
@@ -132,6 +133,7 @@ RUNNING: Final = Check(
 RESTARTS: Final = Check(
     name=_RESTARTS,
     group="services",
+    reads=("engine", "clock"),
     explain="Docker starts a container again when it ends by itself. One restart can be an accident; "
     "several are an engine that meets the same fault again and again: too little memory on the "
     "GPU, an error of the hardware, a request that it cannot stand. While it starts, for minutes, "
@@ -142,6 +144,7 @@ RESTARTS: Final = Check(
 OOM: Final = Check(
     name=_OOM,
     group="services",
+    reads=("engine", "kernel", "clock"),
     explain="The kernel killed the service because the host, or the limit of its container, had no "
     "memory left. That is the memory of the host, not of the GPU: engines need it for loading "
     "weights, for what they swap out of the GPU, and for shared memory between their processes. "
@@ -151,6 +154,7 @@ OOM: Final = Check(
 ERRORS: Final = Check(
     name=_ERRORS,
     group="services",
+    reads=("engine", "clock"),
     explain="The last 2000 lines of a service's log are searched for errors of the last day. Single "
     "ones are mostly requests that made no sense; many of them are worth a look before users "
     "complain. Nothing is said of a service that was restarted or is down: that has a line already.",
@@ -159,6 +163,7 @@ ERRORS: Final = Check(
 TOKENS: Final = Check(
     name=_TOKENS,
     group="services",
+    reads=("engine", "clock"),
     explain="When the service last generated tokens, as its own log tells; only information, told "
     "after a day without any. Nobody may have asked it; or requests do not reach it any more, and "
     "then a look at what stands in front of it is worth while.",
@@ -167,6 +172,7 @@ TOKENS: Final = Check(
 CALLS: Final = Check(
     name="services.calls",
     group="services",
+    reads=("engine",),
     explain="An engine can say that it is healthy and answer nothing: its process lives, and what "
     "computes hangs (wedged). So each service is really called, as the validation after a "
     "deployment does it: its list of models, a short answer, also as a stream, tool calls, "

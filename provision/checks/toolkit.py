@@ -56,6 +56,7 @@ def _runtime(sight: Sight) -> Iterator[Finding]:
 INSTALLED: Final = Check(
     name=_INSTALLED,
     group="toolkit",
+    reads=("engine",),
     explain="The NVIDIA Container Toolkit puts the devices and libraries of the driver into "
     'containers. Without it Docker answers \'could not select device driver "" with capabilities: '
     "[[gpu]]'. It is a set of four packages of one version from NVIDIA's repository, which the "
@@ -65,6 +66,7 @@ INSTALLED: Final = Check(
 RUNTIME: Final = Check(
     name=_RUNTIME,
     group="toolkit",
+    reads=("engine",),
     explain="Docker knows the toolkit as the runtime nvidia, by an entry in "
     "/etc/docker/daemon.json that it reads when it starts. When the entry or the program is gone, "
     "containers with GPUs do not start: 'unknown or invalid runtime name: nvidia'. Tools that "

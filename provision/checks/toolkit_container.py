@@ -48,6 +48,7 @@ def judge_container(gpus: int, status: int, said: str) -> Iterator[Finding]:
 CONTAINER: Final = Check(
     name=_NAME,
     group="toolkit",
+    reads=("engine",),
     explain="Driver, toolkit, Docker's configuration and the image have to fit for a container to "
     "get GPUs, and each can look right by itself. So a container of an image that is there runs "
     "nvidia-smi -L and is removed again. Only with --deep, since it is the one check that starts "

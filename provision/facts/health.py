@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -193,6 +193,7 @@ class Network(_Fact):
 Section = Literal[
     "gpu_health", "kernel", "upgrades", "fabric", "engine", "file_systems", "clock", "network"
 ]
+SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
 
 
 class Health(_Fact):

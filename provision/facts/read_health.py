@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from shlex import quote
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 from provision.facts.frame import Section as Part
 from provision.facts.frame import script, split
-from provision.facts.health import Health, Section
-from provision.facts.questions import SECTIONS
+from provision.facts.health import SECTIONS, Health, Section
+from provision.facts.questions import SECTIONS as FACTS
 from provision.facts.sections import (
     clock,
     engine,
@@ -24,7 +24,6 @@ from provision.facts.sections import (
 
 _TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
 _PATHS: Final = ("/", "/var", "/var/lib/docker", "/data", "/opt")
-_SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
 _WHEN: Final[Mapping[Section, str]] = {
     "gpu_health": "command -v nvidia-smi >/dev/null",
     "upgrades": "command -v dpkg-query >/dev/null && command -v apt-cache >/dev/null",
@@ -39,6 +38,8 @@ class Ask(NamedTuple):
     """Host names that must resolve there."""
     paths: tuple[str, ...] = ()
     """Folders whose file systems matter: Docker's root, the models'."""
+    sections: frozenset[Section] = frozenset(SECTIONS)
+    """What is to be judged: the others are not read."""
 
 
 def health_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
@@ -51,15 +52,20 @@ def health_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
 
 def sweep_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
     """Return sh that reads facts and health at the same time, for both of their parsers."""
-    return script(nonce, {**SECTIONS, **_parts(ask)}, timeout)
+    return script(nonce, {**FACTS, **_parts(ask)}, timeout)
 
 
-def parse_health(output: str, nonce: str, timeout: int = _TIMEOUT) -> Health:
+def parse_health(
+    output: str,
+    nonce: str,
+    timeout: int = _TIMEOUT,
+    sections: Collection[Section] = SECTIONS,
+) -> Health:
     """Return typed health; a section that failed or gave no sense is `None` and in `unknown`."""
-    texts, missing = split(output, nonce, _SECTIONS, timeout)
+    texts, missing = split(output, nonce, sections, timeout)
     unknown = dict(missing)
     values: dict[str, Any] = {}
-    for name in _SECTIONS:
+    for name in sections:
         if name in texts:
             try:
                 values[name] = _parse(name, texts)
@@ -77,7 +83,8 @@ def _parts(ask: Ask) -> dict[str, Part]:
             " ".join(("set --", *map(quote, arguments.get(name, ())))) + f"\n{text_of(name)}",
             when=_WHEN.get(name, ""),
         )
-        for name in _SECTIONS
+        for name in SECTIONS
+        if name in ask.sections
     }
 
 

@@ -104,7 +104,9 @@ def read_all(connection: Connection, ask: Ask) -> tuple[Facts, Health]:
     """Read facts and health in one exec; of the health, what does not come back is unknown."""
     word = nonce()
     result = connection.run(sweep_script(word, ask), timeout=_FACTS)
-    return _facts(connection, result, word), parse_health(result.stdout, word)
+    return _facts(connection, result, word), parse_health(
+        result.stdout, word, sections=ask.sections
+    )
 
 
 def _facts(connection: Connection, result: Result, word: str) -> Facts:
