@@ -10,9 +10,11 @@ import yaml
 from sights import CHAT, DISK, GIB, H200, NOW, PROJECT, SECOND, VERSION, engine, facts, gpus, sight
 
 from provision.checks.check import Sight
+from provision.checks.readable import READABLE
 from provision.checks.registry import CHECKS, judged
 from provision.facts import Docker, Driver
 from provision.facts.health import (
+    SECTIONS,
     Clock,
     Fabric,
     GPUProcess,
@@ -208,6 +210,18 @@ def test_a_finding_is_one_line_of_its_host_with_a_remedy(name: str) -> None:
         assert each.remedy
         assert each.host == "gpu01"
         assert str(each).startswith("gpu01: ")
+
+
+@pytest.mark.parametrize("name", sorted(INJECTED))
+def test_a_check_reads_what_it_says_it_reads(name: str) -> None:
+    """A sweep that is narrowed reads less of a host, and no check says anything else for it."""
+    whole = INJECTED[name]()
+    for check in CHECKS:
+        if check is not READABLE:
+            others = dict.fromkeys(set(SECTIONS) - set(check.reads))
+            health = whole.health.model_copy(update=others)
+            narrow = whole._replace(health=health, asked=frozenset(check.reads))
+            assert list(check.judge(narrow)) == list(check.judge(whole)), check.name
 
 
 def test_the_faults_name_checks_that_exist() -> None:
