@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: help setup demo check test-tools lab-test test test-all docs lock clean
+.PHONY: help setup demo check test-tools lab-test test test-all bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +58,16 @@ test: check lab-test  ## All that CI runs; of slow matrices a part, another one 
 
 test-all: PYTEST := PROVISION_SHARD=1/1 PROVISION_CASES=100000 $(PYTEST) --resume
 test-all: check lab-test  ## Everything; after an abort it goes on with what has not passed yet
+
+bench: setup  ## Measure beside Fabric, OpenSSH, pyinfra and Ansible, on sshd processes of this machine
+	@missing=; for path in /usr/sbin/sshd /usr/bin/ssh /usr/bin/unshare /usr/lib/python3/dist-packages/apt; do \
+	    [ -e $$path ] || missing="$$missing $$path"; done; \
+	if [ -n "$$missing" ]; then \
+	    echo "== Installing what has$$missing (apt-get)"; \
+	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install \
+	        -y -q --no-install-recommends openssh-server openssh-client util-linux python3-apt; \
+	fi
+	$(SUDO) $(BIN)/python tests/benchmarks/bench.py
 
 docs: setup  ## Write the generated parts of the documentation
 	$(BIN)/python -m provision.cli.reference
