@@ -18,6 +18,7 @@ from workload import prepare, seed
 
 _HIDDEN: Final = ("docker", "nvidia-smi", "rpm")
 """Programs that this machine may have and a host here has not."""
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SSHD: Final = """\
 Port {port}
 ListenAddress {address}
@@ -95,10 +96,9 @@ def _start(number: int) -> subprocess.Popen[bytes]:
     (place / "sshd_config").write_text(_SSHD.format(port=DIRECT, **settings))
     (place / "sshd.log").write_text("")
     # of its own mounts alone: what the machine has and a bare host has not is hidden
-    hide = " ".join(
-        f"mount --bind /dev/null {path} &&" for each in _HIDDEN if (path := shutil.which(each))
-    )
-    sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin") or "/usr/sbin/sshd"
+    paths = (Path(folder, each) for folder in _PATH.split(":") for each in _HIDDEN)
+    hide = " ".join(f"mount --bind /dev/null {path} &&" for path in paths if path.exists())
+    sshd = shutil.which("sshd", path=_PATH) or "/usr/sbin/sshd"
     boot = "mount -t tmpfs tmpfs /run && mkdir -p /run/sshd /run/systemd/system &&"  # as booted
     script = f"{hide} {boot} exec {sshd} -D -f {place}/sshd_config -E {place}/sshd.log"
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}

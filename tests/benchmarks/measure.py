@@ -88,7 +88,7 @@ def _timed(call: Call, cap: float) -> Run:
     with suppress(ProcessLookupError):  # connections that a tool keeps would make the next run warm
         os.killpg(child.pid, signal.SIGTERM)
     failed = f"exit status {child.returncode}: {output.read_text(errors='replace')[-500:]}"
-    bad = "" if child.returncode == 0 else failed
+    bad = "" if child.returncode in call.good else failed
     return Run(seconds, usage.ru_utime + usage.ru_stime, most[0], 0, 0, bad)
 
 
