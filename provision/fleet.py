@@ -8,14 +8,13 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from provision.checks.gate import before_plan, forbids_apply, refusals
 from provision.errors import ProvisionError, of_host, unexpected
 from provision.facts import Facts
 from provision.finding import Finding
 from provision.host.apply import Orders, Outcome, RowOutcome, apply_plan
-from provision.host.carrier import Carrier
 from provision.host.connection import Connection
 from provision.host.lock import Locks
 from provision.host.look import Look, look, read_facts
@@ -25,6 +24,9 @@ from provision.rollout import AT_ONCE, Rollout
 from provision.secret import redact
 from provision.state.plan import HostPlan
 from provision.state.role import Role
+
+if TYPE_CHECKING:
+    from provision.host.carrier import Carrier
 
 FORKS = 32
 """Hosts worked on at once, unless the operator says otherwise."""
@@ -135,6 +137,9 @@ def apply(  # noqa: PLR0913  what is applied where, how, and in whose name
     `what` is what others read who find a host locked. Ctrl-C ends the step that each host is at; a
     second one drops the connections.
     """
+    due = [visit for visit in visits if visit.plan and visit.plan.pending]
+    if not due:
+        return []
     wanted, stop, carrier = frozenset(selected), threading.Event(), _carrier(visits)
     locks = Locks(what)
 
@@ -157,7 +162,6 @@ def apply(  # noqa: PLR0913  what is applied where, how, and in whose name
         return _pool(batch, work, forks, interrupted)
 
     try:
-        due = [visit for visit in visits if visit.plan and visit.plan.pending]
         return _in_batches(rollout, due, run, stop)
     finally:
         locks.close()
@@ -167,6 +171,8 @@ def apply(  # noqa: PLR0913  what is applied where, how, and in whose name
 
 def _carrier(visits: Sequence[Visit]) -> Carrier:
     """Return the carrier, which knows what bulk data the hosts share."""
+    from provision.host.carrier import Carrier  # noqa: PLC0415  not before something is carried
+
     carrier = Carrier()
     for visit in visits:
         for bulk in visit.seen.shared if visit.seen and not visit.error else ():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from provision import fleet
 from provision.cli.command import FAILED, OK, PENDING, Options
@@ -18,15 +18,16 @@ from provision.host.steps import Amount
 from provision.inventory.schema import Host, Inventory
 from provision.report.console import consoles
 from provision.report.machine import outcome_document, plan_document, write_json
-from provision.report.models import print_audit
 from provision.report.outcome import print_outcomes
 from provision.report.plan import print_plan
 from provision.report.progress import Progress, progress
-from provision.report.validation import print_validation, validation_document
 from provision.report.visible import say_on_stderr
 from provision.rollout import AT_ONCE, Rollout
-from provision.serving.calls import ServiceCaller
-from provision.serving.models import SNAPSHOT, downloads, refuse_unlocked
+from provision.serving.roles import MODELS
+
+if TYPE_CHECKING:
+    from provision.host.apply import Outcome
+    from provision.serving.calls import ServiceCaller
 
 
 class Run:
@@ -73,7 +74,10 @@ class Run:
     def plan(self) -> None:
         """Plan all hosts."""
         _refuse_twins(self.hosts)
-        refuse_unlocked(self.hosts, self.roles)
+        if self._with_models:
+            from provision.serving.models import refuse_unlocked
+
+            refuse_unlocked(self.hosts, self.roles)
         with self.progress("plan", len(self.hosts)) as watch:
             self.visits = fleet.plan(self.hosts, self.roles, self.forks, watch, force=self.force)
 
@@ -102,11 +106,17 @@ class Run:
         if self.options.format == "json":
             write_json(outcome_document(self.visits, outcomes))
         else:
+            from provision.report.models import print_audit
+
             print_audit(self.stdout, self.visits, outcomes)
         return FAILED if any(item.error for item in outcomes) else self.plan_code()
 
     def _download_what_is_pushed(self) -> None:
         """Bring models that the controller will push to the controller itself."""
+        if not self._with_models:
+            return
+        from provision.serving.models import SNAPSHOT, downloads
+
         rows = [row.id for visit in self.due if visit.plan for row in visit.plan.pending]
         pending = {
             row.removeprefix(f"{SNAPSHOT}:").rpartition("@")[0]
@@ -130,18 +140,28 @@ class Run:
             outcomes = fleet.apply(self.visits, self.roles, self.forks, watch, rollout, what=what)
         if self.options.debug:
             say_on_stderr("".join(outcome.trace for outcome in outcomes))
+        self._report(outcomes)
         answers = self.caller.answers if self.caller else []
-        if self.options.format == "json":
-            validation = {"validation": validation_document(answers)} if self.caller else {}
-            write_json(outcome_document(self.visits, outcomes) | validation)
-        else:
-            if answers:
-                print_validation(self.stdout, answers)
-            print_outcomes(self.stdout, self.visits, outcomes)
         if any(visit.error for visit in self.visits) or any(item.error for item in outcomes):
             return FAILED
         weak = any(answer.verdict == "warn" for answer in answers)
         return PENDING if weak or self._warned else OK
+
+    def _report(self, outcomes: Sequence[Outcome]) -> None:
+        """Print what services answered, and what became of the plan."""
+        json = self.options.format == "json"
+        document = outcome_document(self.visits, outcomes) if json else {}
+        if self.caller:
+            from provision.report import validation
+
+            if json:
+                document["validation"] = validation.validation_document(self.caller.answers)
+            elif self.caller.answers:
+                validation.print_validation(self.stdout, self.caller.answers)
+        if json:
+            write_json(document)
+        else:
+            print_outcomes(self.stdout, self.visits, outcomes)
 
     def print_plan(self, *, show_commands: bool) -> None:
         """Report the plan."""
@@ -155,6 +175,10 @@ class Run:
         if any(visit.error for visit in self.visits):
             return FAILED
         return PENDING if self.due or self._warned else OK
+
+    @property
+    def _with_models(self) -> bool:
+        return any(MODELS in host.roles for host in self.hosts)
 
     @property
     def _warned(self) -> bool:

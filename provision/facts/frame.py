@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from shlex import quote
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 _LAST: Final = (
     "\ntrue"  # a section fails by its time-out alone, and its sh is never replaced by a command
@@ -23,11 +23,11 @@ part() {{
 eval "text=\$text_$1"
 got=$({{ timeout -k 1 {timeout} sh -c "$text" </dev/null 2>/dev/null
 printf '\n%s %d\n\n' {mark} $?; }} | sed '/^{mark} /q' | head -c {most})
-cat
+${{2:-:}}
 case $got in *"$nl{mark} "*) ;; *) got=$got$nl'{mark} {too_long}' ;; esac
 printf '%s\n%s %s %s\n' "${{got%"$nl{mark} "*}}" '{nonce}' "$1" "${{got##*"$nl{mark} "}}"
 }}
-line=:
+line=
 {parts}
 eval "$line"
 }}
@@ -47,8 +47,10 @@ class Section(NamedTuple):
     text: str
     when: str = ""
     """A condition, in sh; where it does not hold the answer is empty, and no process is started."""
-    brief: bool = False
-    """It takes next to no time: it shares its processes and its time-out with others of the kind."""
+    takes: Literal["nothing", "little", "time"] = "time"
+    """`nothing`: no process is started, so that no time-out is needed; `little`: it shares its
+    processes and its time-out with others of the kind, and what comes after one that hangs is lost
+    with it; `time`: it has those for itself."""
 
 
 class Answer(NamedTuple):
@@ -69,15 +71,21 @@ def script(nonce: str, sections: Mapping[str, Section], timeout: int) -> str:
     """
     mark = nonce[:_MARK_LENGTH]
     brief = [
-        f"{{ {section.text}\n}} 2>/dev/null\nprintf '\\n%s\\n' '{mark}:{name}'"
+        f"{_guarded(section)} 2>/dev/null\nprintf '\\n%s\\n' '{mark}:{name}'"
         for name, section in sections.items()
-        if section.brief
+        if section.takes == "little"
     ]
-    others = {name: section for name, section in sections.items() if not section.brief}
+    others = {name: section for name, section in sections.items() if section.takes == "time"}
+    if brief:
+        others = {_BRIEF: Section("\n".join(brief)), **others}
+    direct = [
+        f"{_guarded(section)} 2>/dev/null\n{_empty(name, nonce)}"
+        for name, section in sections.items()
+        if section.takes == "nothing"
+    ]
     return _MAIN.format(
         parts="\n".join(
-            _part(name, section, nonce)
-            for name, section in {_BRIEF: Section("\n".join(brief)), **others}.items()
+            [*direct, *(_part(name, section, nonce) for name, section in others.items())]
         ),
         nonce=nonce,
         mark=mark,
@@ -87,19 +95,32 @@ def script(nonce: str, sections: Mapping[str, Section], timeout: int) -> str:
     )
 
 
+def _guarded(section: Section) -> str:
+    """Return sh that runs a section where its condition holds."""
+    return f"if {section.when or ':'}; then\n{section.text}\nfi"
+
+
 def _part(name: str, section: Section, nonce: str) -> str:
-    """Return sh that adds a stage to the pipeline, or says at once that a section is empty."""
-    start = f'text_{name}={quote(section.text + _LAST)}\nline="$line | part {name}"'
+    """Return sh that adds a stage to the pipeline, or says at once that a section is empty.
+
+    The first stage has nothing to hand on.
+    """
+    start = f'text_{name}={quote(section.text + _LAST)}\nline="${{line:+$line | }}part {name}${{line:+ cat}}"'
     if not section.when:
         return start
-    empty = f"printf '\\n%s\\n' '{nonce} {name} 0'"
-    return f"if {section.when}; then\n{start}\nelse {empty}; fi"
+    return f"if {section.when}; then\n{start}\nelse {_empty(name, nonce)}; fi"
+
+
+def _empty(name: str, nonce: str) -> str:
+    """Return sh that ends a section with what was said so far."""
+    return f"printf '\\n%s\\n' '{nonce} {name} 0'"
 
 
 def split(output: str, nonce: str, names: Iterable[str], timeout: int) -> Answer:
     """Return the clean text of each section that ended well."""
     texts: dict[str, str] = {}
-    unknown = dict.fromkeys(names, "the answer of the host ended before it")
+    lost = "the answer of the host ended before it"
+    unknown = dict.fromkeys(names, "")
 
     def told(name: str, start: int, end: int, status: int) -> None:
         if name in unknown:
@@ -115,10 +136,12 @@ def split(output: str, nonce: str, names: Iterable[str], timeout: int) -> Answer
             for end in brief.finditer(output, start, mark.start() + 1):
                 told(end[1], start, end.start(), 0)
                 start = end.end()
+            if status := int(mark[2]):
+                lost = _why(status, timeout)  # whose turn it was, and those behind it
         else:
             told(mark[1], start, mark.start(), int(mark[2]))
         start = mark.end()
-    return Answer(texts, unknown)
+    return Answer(texts, {name: why or lost for name, why in unknown.items()})
 
 
 def clean(text: str) -> str:

@@ -15,6 +15,7 @@ from provision.facts.sections import text_of
 _DPKG: Final = "docker.io podman-docker containerd kubelet"
 _RPM: Final = "docker moby-engine docker-engine podman-docker containerd runc docker-runc kubelet"
 _CLUSTERS: Final = "k3s rke2 kubelet"
+_PYTHONS: Final = "python3.10 python3.11 python3.12 python3.13 python3.14"
 _SNAP: Final = "/snap/bin/docker /var/lib/snapd/snap/bin/docker"
 _HAS_DPKG: Final = "command -v dpkg-query >/dev/null"
 _HAS_RPM: Final = "command -v rpm >/dev/null"
@@ -23,37 +24,56 @@ _HAS_SMI: Final = "command -v nvidia-smi >/dev/null"
 
 SECTIONS: Final[Mapping[str, Section]] = {
     "os": Section(
-        'while IFS= read -r line || [ -n "$line" ]; do printf \'%s\\n\' "$line"; done '
-        "</etc/os-release; uname -rm",
-        brief=True,
+        'while IFS= read -r line || [ -n "$line" ]; do printf \'%s\\n\' "$line"; done </etc/os-release; '
+        "read -r kernel </proc/sys/kernel/osrelease; "
+        "[ -r /proc/sys/kernel/arch ] && read -r machine </proc/sys/kernel/arch; "
+        'echo "$kernel ${machine:-}"',
+        takes="nothing",
     ),
+    "machine": Section("uname -m", when="[ ! -r /proc/sys/kernel/arch ]", takes="little"),
     "host": Section(
-        'uname -n; read -r id </proc/sys/kernel/random/boot_id; echo "$id"; '
-        "[ -d /run/systemd/system ] && echo systemd",
-        brief=True,
+        "read -r name </proc/sys/kernel/hostname; read -r id </proc/sys/kernel/random/boot_id; "
+        'echo "$name"; echo "$id"; [ -d /run/systemd/system ] && echo systemd',
+        takes="nothing",
     ),
-    "cpu": Section("nproc", brief=True),
+    "cpu": Section("nproc", takes="little"),
     "memory": Section(
         "while read -r key value _; do "
         '[ "$key" = MemTotal: ] && echo "$value" && break; done </proc/meminfo',
-        brief=True,
+        takes="nothing",
     ),
     "pci": Section(
         "for device in /sys/bus/pci/devices/*; do "
         '[ -e "$device/vendor" ] && read -r vendor <"$device/vendor" && read -r class <"$device/class"'
         ' && case $vendor$class in 0x10de0x03*) echo "$device" ;; esac; done; '
         "[ -d /sys/module/nouveau ] && echo nouveau",
-        brief=True,
+        takes="nothing",
     ),
     "python": Section(
-        "for name in python3 python3.10 python3.11 python3.12 python3.13 python3.14; "
-        'do command -v $name >/dev/null && printf "$name " && $name --version; done',
-        brief=True,
+        "command -v python3 >/dev/null && printf 'python3 ' && python3 --version; "
+        f"for name in {_PYTHONS}; do "
+        'command -v $name >/dev/null && echo "$name Python ${name#python}"; done',
+        takes="little",
     ),
-    # a server that is gone must not cost more than this section
+    "engines": Section(
+        f"{_HAS_DPKG} && dpkg-query -W -f='${{db:Status-Abbrev}} ${{Package}}\\n' {_DPKG}; "
+        f"{_HAS_RPM} && rpm -q --qf 'ii %{{NAME}}\\n' {_RPM}; "
+        f"for path in {_SNAP}; do [ -e $path ] && echo 'ii docker (snap)'; done; "
+        f"for name in {_CLUSTERS}; do command -v $name >/dev/null && echo ii $name; done",
+        when=" || ".join(
+            (
+                *(f"[ -s /var/lib/dpkg/info/{name}.list ]" for name in _DPKG.split()),
+                *(f"[ -e {path} ]" for path in _SNAP.split()),
+                *(f"command -v {name} >/dev/null" for name in ("rpm", *_CLUSTERS.split())),
+            )
+        ),
+        takes="little",
+    ),
+    # the last of those that share a time-out: a server that is gone makes it hang
     "disks": Section(
         "set --; for path in / /var /var/lib/docker /data /opt; "
-        'do [ -d "$path" ] && set -- "$@" "$path"; done; df -Pk -- "$@"'
+        'do [ -d "$path" ] && set -- "$@" "$path"; done; df -Pk -- "$@"',
+        takes="little",
     ),
     "driver": Section(
         "[ -r /proc/driver/nvidia/version ] && cat /proc/driver/nvidia/version; "
@@ -76,19 +96,6 @@ SECTIONS: Final[Mapping[str, Section]] = {
         " docker-ce docker.io; "
         f"{_HAS_RPM} && rpm -q --qf 'ii %{{NAME}}\\n' docker-ce moby-engine docker-engine docker",
         when=_HAS_DOCKER,
-    ),
-    "engines": Section(
-        f"{_HAS_DPKG} && dpkg-query -W -f='${{db:Status-Abbrev}} ${{Package}}\\n' {_DPKG}; "
-        f"{_HAS_RPM} && rpm -q --qf 'ii %{{NAME}}\\n' {_RPM}; "
-        f"for path in {_SNAP}; do [ -e $path ] && echo 'ii docker (snap)'; done; "
-        f"for name in {_CLUSTERS}; do command -v $name >/dev/null && echo ii $name; done",
-        when=" || ".join(
-            (
-                *(f"[ -e /var/lib/dpkg/info/{name}.list ]" for name in _DPKG.split()),
-                *(f"[ -e {path} ]" for path in _SNAP.split()),
-                *(f"command -v {name} >/dev/null" for name in ("rpm", *_CLUSTERS.split())),
-            )
-        ),
     ),
     "toolkit": Section("nvidia-ctk --version", when="command -v nvidia-ctk >/dev/null"),
     "images": Section(text_of("images"), when=_HAS_DOCKER),

@@ -28,6 +28,7 @@ def parse_facts(output: str, nonce: str) -> Facts:
     texts, missing = split(output, nonce, SECTIONS, _TIMEOUT)
     unknown = list(missing)
     values: dict[str, Any] = {}
+    texts = {**texts, "os": f"{texts.get('os', '')} {texts.get('machine', '')}"}
     for name, parse in _PARSERS.items():
         if name in texts:
             try:

@@ -26,6 +26,9 @@ _TIMEOUT: Final = 8  # seconds a section may take before it counts as unknown
 _PATHS: Final = ("/", "/var", "/var/lib/docker", "/data", "/opt")
 _WHEN: Final[Mapping[Section, str]] = {
     "gpu_health": "command -v nvidia-smi >/dev/null",
+    "engine": "command -v docker >/dev/null || command -v dockerd >/dev/null || "
+    "command -v containerd >/dev/null || [ -e /etc/docker/daemon.json ]",
+    "fabric": "command -v nvidia-smi >/dev/null || command -v nv-fabricmanager >/dev/null",
     "upgrades": "command -v dpkg-query >/dev/null && command -v apt-cache >/dev/null",
 }
 """Of some sections, where there is nothing to ask."""
@@ -52,7 +55,7 @@ def health_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
 
 def sweep_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
     """Return sh that reads facts and health at the same time, for both of their parsers."""
-    return script(nonce, {**FACTS, **_parts(ask)}, timeout)
+    return script(nonce, {**_parts(ask), **FACTS}, timeout)
 
 
 def parse_health(
@@ -82,6 +85,7 @@ def _parts(ask: Ask) -> dict[str, Part]:
         name: Part(
             " ".join(("set --", *map(quote, arguments.get(name, ())))) + f"\n{text_of(name)}",
             when=_WHEN.get(name, ""),
+            takes="little" if name == "clock" else "time",
         )
         for name in SECTIONS
         if name in ask.sections

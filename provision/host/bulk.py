@@ -7,7 +7,6 @@ from shlex import quote
 from typing import NamedTuple
 
 from provision.errors import ApplyError
-from provision.host.causes import cause_of
 
 Tell = Callable[[int, int], None]
 """Takes the bytes that are there and the bytes of all files."""
@@ -47,6 +46,8 @@ def failed(host: str, folder: str, stderr: str) -> ApplyError:
     """Return the error of a command on a host that ended with these words."""
     if "No space left on device" in stderr:
         return full(host, folder)
+    from provision.host.causes import cause_of  # noqa: PLC0415  not before something fails
+
     cause = cause_of(stderr)
     return ApplyError(
         cause.what if cause else last_line(stderr),

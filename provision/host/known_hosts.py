@@ -5,18 +5,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import paramiko
 
 from provision.errors import ConnectError
 from provision.inventory.schema import Host
 
+_HASHED: Final = "|1|"
+_reading = threading.Lock()
 DEFAULT_FILES: Final = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+
+
+class _Lines(NamedTuple):
+    """The lines of a file by the name that each is about, and those that hide it: (hash, line)."""
+
+    named: dict[str, list[str]]
+    hashed: list[tuple[str, str]]
 
 
 class UnknownKeyError(ConnectError):
@@ -60,12 +70,22 @@ def fingerprint(key: paramiko.PKey) -> str:
 
 
 def known_keys(files: Iterable[Path], name: str) -> list[tuple[str, paramiko.PKey]]:
-    """Return the known keys (type, key) of `name`, as `address` or `[address]:port`."""
-    keys = []
+    """Return the known keys (type, key) of `name`, as `address` or `[address]:port`.
+
+    Nothing else is decoded: each of many hosts looks into a file with the keys of all.
+    """
+    found: list[tuple[str, paramiko.PKey]] = []
     for path in files:
-        found = _load(path.expanduser()).lookup(name)
-        keys += list(found.items()) if found else []
-    return keys
+        named, hashed = _lines(path.expanduser())
+        keys: dict[str, paramiko.PKey] = {}  # by type: of two lines the later one counts
+        own = (line for word, line in hashed if paramiko.HostKeys.hash_host(name, word) == word)
+        for line in (*named.get(name, ()), *own):
+            with suppress(paramiko.SSHException, ValueError, IndexError):
+                entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
+                if entry and entry.key:
+                    keys[entry.key.get_name()] = entry.key
+        found += keys.items()
+    return found
 
 
 def trust(file: Path, name: str, key: paramiko.PKey) -> Path:
@@ -77,17 +97,22 @@ def trust(file: Path, name: str, key: paramiko.PKey) -> Path:
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as known:
         known.write(line if before.endswith("\n") or not before else f"\n{line}")
-    _load.cache_clear()
+    _read.cache_clear()
     return path
 
 
-@cache
-def _load(path: Path) -> paramiko.HostKeys:
-    """Read a file line by line: one that paramiko does not know must not hide the others.
+def _lines(path: Path) -> _Lines:
+    """Return the lines of a file: one that paramiko does not know must not hide the others.
 
     Lines of certificate authorities and revoked keys are such; the keys they name stay unknown.
     """
-    keys = paramiko.HostKeys()
+    with _reading:  # all hosts come at once, and one of them is to read it
+        return _read(path)
+
+
+@cache
+def _read(path: Path) -> _Lines:
+    found = _Lines({}, [])
     try:
         lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
     except OSError as error:
@@ -97,9 +122,9 @@ def _load(path: Path) -> paramiko.HostKeys:
     for line in lines:
         if line.startswith(("#", "@")) or not line.strip():
             continue
-        with suppress(paramiko.SSHException, ValueError, IndexError):
-            entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
-            if entry and entry.key:
-                for name in entry.hostnames or ():
-                    keys.add(name, entry.key.get_name(), entry.key)
-    return keys
+        for name in line.split(maxsplit=1)[0].split(","):
+            if name.startswith(_HASHED):
+                found.hashed.append((name, line))
+            else:
+                found.named.setdefault(name, []).append(line)
+    return found

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple, Protocol
 
 from provision.errors import ApplyError
 from provision.host.bulk import Listener
-from provision.host.causes import cause_of
 from provision.host.connection import Connection
 from provision.host.lock import Lease, refusal
 from provision.inventory.schema import Host
@@ -299,6 +298,8 @@ def _failed_step(steps: Sequence[Step], status: int | None, output: str) -> Step
     where = f"{step.command.title} ({', '.join(step.ids)})"
     if status is None:
         return _lost(where, steps)
+    from provision.host.causes import cause_of  # noqa: PLC0415  not before something fails
+
     cause = cause_of(output)
     if cause:
         return StepError(cause.what, where=where, remedy=cause.remedy, steps=steps)

@@ -5,6 +5,14 @@ gather_paths() { # PATH...: what probe_path wants to know of all of these, by on
     gathered_paths="$newline$(stat -L -c '%n|%F|%a|%U|%G|%s' -- "$@" 2>/dev/null)"
 }
 
+gather_digests() { # PATH...: the digests of those that are files, by one process
+    for gathered_path; do # what is no file may have no end
+        shift
+        [ ! -f "$gathered_path" ] || set -- "$@" "$gathered_path"
+    done
+    [ $# -eq 0 ] || gathered_digests="$newline$(sha256sum -- "$@" 2>/dev/null)$newline"
+}
+
 gather_dpkg() { # NAME...: what probe_dpkg wants to know of all of these, by one process
     gathered_dpkg="$newline$(dpkg-query -W -f='${Package}|${db:Status-Abbrev}|${Version}\n' "$@" 2>/dev/null)"
     gathered_dpkg_status=$? # 1: some of them are unknown
@@ -48,7 +56,8 @@ probe_rpm() { # NAME: its versions, then `held` if it is; rpm fails alike for a 
     ! dnf_excluded "$1" || echo held
 }
 
-probe_path() { # PATH [MAX_BYTES]: "type|mode|owner|group|size", then the text if it is small enough
+probe_path() { # PATH [MAX_BYTES [SHA256]]: "type|mode|owner|group|size", then the text if it is small enough,
+    # or its digest; `|wanted` and neither of them where that is what was asked for
     case ${gathered_paths:-} in
         *"$newline$1|"*)
             probe_path_stat=${gathered_paths#*"$newline$1|"}
@@ -58,6 +67,12 @@ probe_path() { # PATH [MAX_BYTES]: "type|mode|owner|group|size", then the text i
             *'No such file or directory') return 1 ;;
             *) printf '%s\n' "$probe_path_stat" >&2; return 2 ;;
         esac ;;
+    esac
+    case $probe_path_stat:${3:+${gathered_digests:-}} in
+        regular*"$newline${3:-}  $1$newline"*)
+            printf '%s|wanted\n' "$probe_path_stat"
+            return 0
+            ;;
     esac
     printf '%s\n' "$probe_path_stat"
     case $probe_path_stat in

@@ -25,11 +25,13 @@ class _Frame(NamedTuple):
 def probe_script(resources: Sequence[Resource], nonce: str) -> str:
     """Return one read-only script that runs each distinct probe once, framed by `nonce`."""
     parts = []
+    calls = {resource.probe() for resource in resources if resource.gather()}
     for index, probe in enumerate(_distinct(resources)):
+        start, end = "{}" if probe in calls else "()"
         parts.append(
             f"printf '\\n%s\\n' '{nonce} begin {index}'\n"
             f"printf '\\n%s\\n' '{nonce} begin {index}' >&2\n"
-            f"(\n{probe}\n)\n"
+            f"{start}\n{probe}\n{end}\n"
             f"printf '\\n%s %d\\n' '{nonce} end {index}' $?"
         )
     return framed("\n".join([*_gathered(resources), *parts]))
@@ -38,8 +40,9 @@ def probe_script(resources: Sequence[Resource], nonce: str) -> str:
 def _gathered(resources: Sequence[Resource]) -> Iterator[str]:
     """Yield the calls that find out something for several probes at once."""
     words: dict[str, dict[str, None]] = {}
-    for function, word in filter(None, (resource.gather() for resource in resources)):
-        words.setdefault(function, {})[word] = None
+    for resource in resources:
+        for function, word in resource.gather().items():
+            words.setdefault(function, {})[word] = None
     for function, each in words.items():
         yield " ".join((function, *map(quote, each)))
 

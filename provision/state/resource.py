@@ -172,13 +172,14 @@ class Resource(BaseModel):
         """Return read-only sh: exit 0 present, 1 absent, anything else is an error."""
         raise NotImplementedError
 
-    def gather(self) -> tuple[str, str] | None:
-        """Return a function of the prelude and the word that the probe wants it to be told.
+    def gather(self) -> Mapping[str, str]:
+        """Return functions of the prelude, each with the word that the probe wants it to be told.
 
-        It is called once before all probes, with the words of all resources: one process may find
-        out for many what each would start one of its own for.
+        They are called once before all probes, with the words of all resources: one process may find
+        out for many what each would start one of its own for. A probe that has them called is itself
+        a call of a function that leaves the shell as it was.
         """
-        return None
+        return {}
 
     def actual(self, output: str) -> State | None:
         """Parse what the probe printed (exit status 0); `ValueError` when it makes no sense."""

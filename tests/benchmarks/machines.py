@@ -16,8 +16,10 @@ from typing import Final, NamedTuple
 from places import BASE, DELAYED, DIRECT, KEY, KNOWN_HOSTS, address, folder, name, root
 from workload import prepare, seed
 
-_HIDDEN: Final = ("docker", "nvidia-smi", "rpm")
+_HIDDEN: Final = ("docker", "dockerd", "containerd", "nvidia-smi", "rpm")
 """Programs that this machine may have and a host here has not."""
+_LISTS: Final = ("docker.io", "containerd")
+"""Packages of the same kind."""
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SSHD: Final = """\
 Port {port}
@@ -96,7 +98,8 @@ def _start(number: int) -> subprocess.Popen[bytes]:
     (place / "sshd_config").write_text(_SSHD.format(port=DIRECT, **settings))
     (place / "sshd.log").write_text("")
     # of its own mounts alone: what the machine has and a bare host has not is hidden
-    paths = (Path(folder, each) for folder in _PATH.split(":") for each in _HIDDEN)
+    programs = (Path(folder, each) for folder in _PATH.split(":") for each in _HIDDEN)
+    paths = (*programs, *(Path(f"/var/lib/dpkg/info/{each}.list") for each in _LISTS))
     hide = " ".join(f"mount --bind /dev/null {path} &&" for path in paths if path.exists())
     sshd = shutil.which("sshd", path=_PATH) or "/usr/sbin/sshd"
     boot = "mount -t tmpfs tmpfs /run && mkdir -p /run/sshd /run/systemd/system &&"  # as booted

@@ -63,7 +63,9 @@ def desired(number: int, revision: str = NOW) -> dict[str, Path]:
     """Return what each path of a host should be."""
     values = {**variables(number), "revision": revision}
     environment = jinja2.Environment(
-        keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  no HTML
     )
     rendered = {
         path: Path(mode, environment.from_string((STACK / name).read_text("utf-8")).render(values))

@@ -28,6 +28,7 @@ _HEALTH: Final = (
     "/proc/$pid/cgroup",
     "/proc/mounts",
     "/proc/net/tcp",
+    "/sys/module",
     "/etc/fstab",
     "/etc/docker/daemon.json",
     "/run/systemd/system",
@@ -45,6 +46,9 @@ _SYSTEM: Final = (
     "/sys/module",
     "/sys/bus/pci",
     "/proc/sys/kernel/random/boot_id",
+    "/proc/sys/kernel/osrelease",
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/kernel/arch",
 )
 _ASK: Final = Ask()
 
@@ -57,6 +61,9 @@ class Machine:
         self.root = root
         self.file("/etc/os-release", (FIXTURES / "os-release" / "debian-12").read_text("utf-8"))
         self.file("/proc/sys/kernel/random/boot_id", "b2b8ad07-bdfe-4b51-a1b8-6c1a5a0e0a11\n")
+        self.file("/proc/sys/kernel/osrelease", "6.1.0-40-amd64\n")
+        self.file("/proc/sys/kernel/hostname", "gpu01\n")
+        self.file("/proc/sys/kernel/arch", "x86_64\n")
         for name in ("nvidia-smi", "nvidia-ctk", "docker"):
             self.program(name, "exit 127").unlink()
 

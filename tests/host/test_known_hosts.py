@@ -29,7 +29,7 @@ def _line(name: str, key: paramiko.PKey = KEY) -> str:
 
 
 def _names(path: Path, name: str) -> list[paramiko.PKey]:
-    known_hosts._load.cache_clear()  # noqa: SLF001  each test writes files of its own
+    known_hosts._read.cache_clear()  # noqa: SLF001  each test writes files of its own
     return [key for _, key in known_keys([path], name)]
 
 

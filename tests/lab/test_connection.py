@@ -123,3 +123,36 @@ def test_more_hosts_than_sshd_lets_in_at_once_all_get_in(lab: Lab, tmp_path: Pat
     answer = inv("facts", "--inventory", path, "--forks", "40")
     assert answer.status == 0, answer.text
     assert answer.stdout.count("\nh") == 40
+
+
+def test_hosts_behind_one_gateway_share_a_login_to_it(lab: Lab, tmp_path: Path) -> None:
+    """A bastion is logged in to once, however many hosts are behind it, and may be lost between runs."""
+    gateway, address = lab.host("gpu02").address, lab.host("gpu01").address
+    path = tmp_path / "fleet.yaml"
+    path.write_text(
+        f"vars: {{ssh: {{address: {address}, gateway: ops@{gateway}, user: ops, key: {lab.key}, "
+        f"known_hosts: {lab.known_hosts}}}}}\nhosts: {{'h[01:08]': {{}}}}\n"
+    )
+    before = len(lab.logs("gpu02"))
+    answer = inv("facts", "--inventory", path)
+    assert answer.status == 0, answer.text
+    assert answer.stdout.count("\nh") == 8
+    assert lab.logs("gpu02")[before:].count("Accepted publickey") == 1
+
+
+def test_gateway_that_refuses_is_told_for_each_host_and_asked_once(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """Hosts that wait for the same login fail with it, each with the gateway's name."""
+    gateway, address = lab.host("gpu02").address, lab.host("gpu01").address
+    path = tmp_path / "fleet.yaml"
+    path.write_text(
+        f"vars: {{ssh: {{address: {address}, gateway: nobody@{gateway}, user: ops, key: {lab.key}, "
+        f"known_hosts: {lab.known_hosts}}}}}\nhosts: {{'h[01:08]': {{}}}}\n"
+    )
+    before = len(lab.logs("gpu02"))
+    answer = inv("facts", "--inventory", path)
+    assert answer.status == 1
+    assert answer.text.count(f"nobody@{gateway}") >= 8, answer.text
+    assert "Traceback" not in answer.text
+    assert lab.logs("gpu02")[before:].count("nobody from") <= 3

@@ -29,6 +29,8 @@ FINGERPRINT = (
     "; systemctl list-units --plain --no-legend --no-pager --type=service,socket,timer"
     " | grep -Ev '^(user@|user-runtime-dir@)' | cut -d' ' -f1 | sort"
 )
+MOST_BYTES, MOST_PROCESSES = 1, 1
+"""What a run that changes nothing may cost a host at most, sshd's and sudo's share included."""
 COMPOSE = """
 services:
   gpu:
@@ -67,6 +69,25 @@ def test_second_run_changes_nothing_in_one_connection_and_one_exec(
     assert len(re.findall("Accepted publickey", log)) == 1
     assert len(re.findall("Starting session: command", log)) == 1
     assert "subsystem" not in log
+
+
+def test_second_run_costs_a_host_next_to_nothing(lab: Lab, converged: str) -> None:
+    """By the host's own count: what reaches it over the network, and the processes it starts."""
+    count = "cat /sys/class/net/eth0/statistics/rx_bytes /proc/sys/kernel/ns_last_pid"
+
+    def counted() -> tuple[int, int]:
+        received, last = lab.exec(converged, count).stdout.split()
+        return int(received), int(last)
+
+    def cost() -> tuple[int, int]:
+        before, start = counted(), counted()
+        inv("provision", "--inventory", lab.inventory, "--host", converged, "--yes")
+        end = counted()
+        return end[0] - start[0], end[1] - start[1] - (start[1] - before[1])
+
+    received, started = zip(*(cost() for _ in range(3)), strict=True)  # the host has other work too
+    assert min(received) <= MOST_BYTES
+    assert min(started) <= MOST_PROCESSES
 
 
 def test_plan_of_a_converged_host_has_no_changes(lab: Lab, converged: str) -> None:

@@ -10,32 +10,37 @@ from provision.facts.health import FileSystem
 
 _SIZE: Final = re.compile(r"\d{1,18}")
 _FREE: Final = 2  # words behind the size, with what is used between them
+_OPTIONS: Final = 3  # the word of a mount that says how
 _PATH: Final = 4  # words behind the size, with the percentage between them
-_MOUNT: Final = re.compile(r"^(mounted|wanted) (ro|rw) (/.*)$")
+_MOUNTS: Final = ("mounted", "wanted")
 
 
 def parse(text: str) -> tuple[FileSystem, ...]:
     """Return one file system once, however many of the paths it holds."""
-    rows: dict[str, dict[str, tuple[int, int]]] = {"k": {}, "i": {}}
-    how: dict[tuple[str, str], str] = {}  # the last mount on a folder is the one that is seen
+    rows: dict[str, dict[str, tuple[int, int]]] = {"-Pk": {}, "-Pi": {}}
+    how: dict[tuple[str, str], bool] = {}  # the last mount on a folder is the one that is seen
+    of = ""
     for line in text.splitlines():
-        if mount := _MOUNT.match(line):
-            path = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), mount[3])
-            how[mount[1], path] = mount[2]
-        elif line.startswith(("-Pk ", "-Pi ")) and (row := _row(line)):
+        if line.startswith("--- "):
+            of = line[4:]
+        elif of in rows and (row := _row(line)):
             path, size, free = row
-            rows[line[2]][path] = size, free
-    if not rows["k"]:
+            rows[of][path] = size, free
+        elif of in _MOUNTS and len(words := line.split()) > _OPTIONS:
+            path = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), words[1])
+            how[of, path] = "ro" in words[_OPTIONS].split(",")
+    if not rows["-Pk"]:
         raise ValueError("df tells nothing")
     return tuple(
-        _file_system(path, rows["k"][path], rows["i"].get(path), how) for path in sorted(rows["k"])
+        _file_system(path, rows["-Pk"][path], rows["-Pi"].get(path), how)
+        for path in sorted(rows["-Pk"])
     )
 
 
 def _row(line: str) -> tuple[str, int, int] | None:
     """Return path, size and free room of a line of `df`; a device may have blanks in its name."""
     words = line.split()
-    for index in range(2, len(words) - _PATH):
+    for index in range(1, len(words) - _PATH):
         size, free, path = words[index], words[index + _FREE], words[index + _PATH]
         if path.startswith("/") and _SIZE.fullmatch(size) and _SIZE.fullmatch(free):
             return line.split(maxsplit=index + _PATH)[-1], int(size), int(free)
@@ -46,11 +51,11 @@ def _file_system(
     path: str,
     kilobytes: tuple[int, int],
     inodes: tuple[int, int] | None,
-    how: Mapping[tuple[str, str], str],
+    how: Mapping[tuple[str, str], bool],
 ) -> FileSystem:
     size, free = kilobytes
     counted = inodes if inodes and inodes[0] else (None, None)  # btrfs counts none
-    read_only = how.get(("mounted", path)) == "ro" and how.get(("wanted", path)) != "ro"
+    read_only = how.get(("mounted", path), False) and not how.get(("wanted", path), False)
     return FileSystem(
         path=path,
         size_bytes=size * 1024,

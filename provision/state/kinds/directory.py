@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from provision.state.kinds.paths import AbsolutePath, OctalMode, parse_stat
@@ -19,9 +20,9 @@ class Directory(Resource):
     owner: str = "root"
     group: str = "root"
 
-    def gather(self) -> tuple[str, str]:
+    def gather(self) -> Mapping[str, str]:
         """Have its rights read together with those of all paths."""
-        return "gather_paths", self.name
+        return {"gather_paths": self.name}
 
     def probe(self) -> str:
         """Read type, mode and owner."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -34,19 +35,22 @@ class File(Resource):
     sensitive: bool = False
     """Holds a secret: only digests are read, compared and shown."""
 
-    def gather(self) -> tuple[str, str]:
-        """Have its rights read together with those of all paths."""
-        return "gather_paths", self.name
+    def gather(self) -> Mapping[str, str]:
+        """Have its rights and its digest read together with those of all paths."""
+        return {"gather_paths": self.name, "gather_digests": self.name}
 
     def probe(self) -> str:
-        """Read type, mode, owner and the text, or the digest where the text is large or secret."""
-        return f"probe_path {quote(self.name)} {self._limit}"
+        """Read type, mode, owner and the text, or the digest where the text is large or secret.
+
+        Of a file with the wanted text that is said, and the text stays where it is.
+        """
+        return f"probe_path {quote(self.name)} {self._limit} {digest(self.content)}"
 
     def actual(self, output: str) -> State | None:
         """Parse them; anything but a regular file is an error."""
         stat, rest = parse_stat(output)
         return {
-            "content": content_or_digest(stat, rest, self._limit),
+            "content": self._wanted if stat.wanted else content_or_digest(stat, rest, self._limit),
             "mode": stat.mode,
             "owner": stat.owner,
             "group": stat.group,
@@ -56,9 +60,12 @@ class File(Resource):
         """Want text, mode and owner."""
         if not self.present:
             return None
-        large = len(self.content.encode("utf-8", "surrogateescape")) > self._limit
-        content = f"sha256:{digest(self.content)}" if large else self.content
-        return {"content": content, "mode": self.mode, "owner": self.owner, "group": self.group}
+        return {
+            "content": self._wanted,
+            "mode": self.mode,
+            "owner": self.owner,
+            "group": self.group,
+        }
 
     def apply(self, actual: State | None, changed: frozenset[str]) -> list[Command]:
         """Replace the file as a whole, whatever differs; or remove it."""
@@ -72,6 +79,11 @@ class File(Resource):
     def secret(self) -> frozenset[str]:
         """Never show the text of a sensitive file."""
         return frozenset({"content"}) if self.sensitive else frozenset()
+
+    @property
+    def _wanted(self) -> str:
+        large = len(self.content.encode("utf-8", "surrogateescape")) > self._limit
+        return f"sha256:{digest(self.content)}" if large else self.content
 
     @property
     def _limit(self) -> int:

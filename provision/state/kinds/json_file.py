@@ -46,9 +46,9 @@ class JsonFile(Resource):
     mode: OctalMode = "0644"
     """Mode of a file that did not exist; an existing one keeps its own."""
 
-    def gather(self) -> tuple[str, str]:
+    def gather(self) -> Mapping[str, str]:
         """Have its rights read together with those of all paths."""
-        return "gather_paths", self.name
+        return {"gather_paths": self.name}
 
     def probe(self) -> str:
         """Read the file."""

@@ -55,9 +55,9 @@ class Package(Resource):
     lock_timeout: int = 300
     """Seconds to wait for another package manager to finish."""
 
-    def gather(self) -> tuple[str, str]:
+    def gather(self) -> Mapping[str, str]:
         """Have it asked for together with all packages: the database is read once."""
-        return self._manager.GATHER, self.name
+        return {self._manager.GATHER: self.name}
 
     def probe(self) -> str:
         """Ask the database of what is installed."""

@@ -34,6 +34,7 @@ AbsolutePath = Annotated[
 ]
 """An absolute path of a host, without a slash at its end."""
 _FIELDS: Final = 5
+_WANTED: Final = "|wanted"
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -45,16 +46,19 @@ class Stat(NamedTuple):
     owner: str
     group: str
     size: int
+    wanted: bool
+    """The digest is the one that was asked for, and neither it nor the text stands behind it."""
 
 
 def parse_stat(output: str) -> tuple[Stat, str]:
     """Split `probe_path`'s answer into the stat line and the text (or its sha256) behind it."""
     line, _, rest = output.partition("\n")
-    fields = line.split("|")
+    fields = line.removesuffix(_WANTED).split("|")
     if len(fields) != _FIELDS:
         raise ValueError(f"unexpected answer {line!r}")
     kind, mode, owner, group, size = fields
-    return Stat(kind.replace("regular empty file", "regular file"), f"{mode:0>4}", owner, group, int(size)), rest  # fmt: skip
+    kind = kind.replace("regular empty file", "regular file")
+    return Stat(kind, f"{mode:0>4}", owner, group, int(size), line.endswith(_WANTED)), rest
 
 
 def content_or_digest(stat: Stat, rest: str, limit: int) -> str:

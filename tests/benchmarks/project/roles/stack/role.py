@@ -28,6 +28,7 @@ class Stack(Role):
 
     def resources(self, host: Host, facts: Facts) -> Iterator[Resource]:
         """Yield them."""
+        del host
         yield Directory(name=f"{self.root}/opt/stack")
         yield Directory(name=f"{self.root}/opt/stack/data", mode="0750")
         yield Directory(name=f"{self.root}/etc/keyrings")
