@@ -41,12 +41,19 @@ def lab() -> Iterator[Lab]:
     labs.down(NAME)
 
 
-@pytest.fixture
-def bare(lab: Lab) -> Iterator[str]:
-    """Return a host that nothing was done to; the test may spoil it."""
+@pytest.fixture(scope="module")
+def spoiled(lab: Lab) -> Iterator[Lab]:
+    """Let the tests of a module spoil the first host: the next module finds it as new."""
+    yield lab
     lab.reset("gpu01")
+
+
+@pytest.fixture
+def bare(spoiled: Lab) -> Iterator[str]:
+    """Return a host that nothing was done to; the test may spoil it."""
+    spoiled.reset("gpu01")
     yield "gpu01"
-    lab.gpu("gpu01", "h200-x1")
+    spoiled.gpu("gpu01", "h200-x1")
 
 
 @pytest.fixture(scope="session")
