@@ -28,8 +28,9 @@ from provision.state.role import Role
 if TYPE_CHECKING:
     from provision.host.carrier import Carrier
 
-FORKS = 32
-"""Hosts worked on at once, unless the operator says otherwise."""
+FORKS = 512
+"""Hosts worked on at once, unless the operator says otherwise: so many that no host of most fleets
+waits for a slow one. A host that is waited for costs next to nothing."""
 _MOMENT = 2.0  # seconds for what was told to stop
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from provision.cli import (
 )
 from provision.cli.command import Project
 
-_YOUNG: Final = 50_000
+_YOUNG: Final = 200_000
 """Objects made before the next look for cycles: modules and plans leave next to none, and looking
 takes a fifth of the time until the first host is called."""
 

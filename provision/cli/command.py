@@ -29,7 +29,7 @@ _HELP: Final[dict[str, str]] = {
     "group": "Group or pattern; repeatable.",
     "role": "Only this role; repeatable.",
     "ask_sudo_password": "Ask for the password that sudo wants, once for all hosts.",
-    "forks": "Hosts worked on at once (32).",
+    "forks": "Hosts worked on at once (512).",
     "format": "text, or json on stdout.",
     "debug": "Show tracebacks.",
     "yes": "Do not ask.",

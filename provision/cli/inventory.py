@@ -39,7 +39,7 @@ def explain(options: Options, host: str, value: str) -> int:
 def schema(options: Options) -> int:
     """Write the JSON Schema of inventories, for editors, to stdout."""
     del options
-    from provision.inventory.schema import json_schema
+    from provision.inventory.json_schema import json_schema
     from provision.report.machine import write_json
     from provision.state.role import load_roles
 

@@ -10,6 +10,7 @@ from invoke.collection import Collection
 from pydantic.fields import FieldInfo
 
 from provision.cli import namespace
+from provision.inventory.docstrings import describe
 from provision.inventory.schema import SSH, Proxies
 from provision.inventory.wording import models_in
 from provision.state.role import Role, load_roles
@@ -17,6 +18,8 @@ from provision.state.role import Role, load_roles
 
 def reference(project: Path) -> str:
     """Return docs/reference.md."""
+    roles = load_roles(project)
+    describe((SSH, Proxies, *roles.values()))
     return "\n".join(
         [
             "# Reference",
@@ -37,7 +40,7 @@ def reference(project: Path) -> str:
             *_fields("proxies", Proxies.model_fields),
             "",
             "## Roles and their variables",
-            *_roles(load_roles(project)),
+            *_roles(roles),
             "",
         ]
     )

@@ -26,7 +26,7 @@ def facts_script(nonce: str, timeout: int = _TIMEOUT) -> str:
 def parse_facts(output: str, nonce: str) -> Facts:
     """Return typed facts; a section that gave no sense is named in `unknown`."""
     texts, missing = split(output, nonce, SECTIONS, _TIMEOUT)
-    unknown = list(missing)
+    unknown = [name for name in missing if name != "machine"]  # without it there is no system
     values: dict[str, Any] = {}
     texts = {**texts, "os": f"{texts.get('os', '')} {texts.get('machine', '')}"}
     for name, parse in _PARSERS.items():

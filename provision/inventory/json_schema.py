@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from provision.inventory.docstrings import describe
 from provision.inventory.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def json_schema(roles: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     It lets any part of a block be absent, for another layer may set it; `load` finds what is
     missing in the end.
     """
+    describe((Settings, *roles.values()))
     definitions: dict[str, Any] = {}
     settings = _properties(roles, definitions)
     known = {"type": "array", "items": {"enum": sorted(roles)}, "title": "Roles"}

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SerializeAsAny, model_validator
 
-from provision.inventory.json_schema import json_schema
 from provision.inventory.merge import Layer
 from provision.inventory.settings import SSH, Model, Proxies, Settings
 
-__all__ = ["SSH", "Group", "Host", "Inventory", "Proxies", "json_schema"]
+__all__ = ["SSH", "Group", "Host", "Inventory", "Proxies"]
 
 
 class Host(Settings):

@@ -96,7 +96,7 @@ SSHPath = Annotated[LocalPath, AfterValidator(_for_ssh)]
 class Model(BaseModel):
     """A model of this wing: frozen, and no key passes that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SSH(Model):

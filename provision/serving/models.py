@@ -42,7 +42,7 @@ def without_password(url: HttpUrl) -> HttpUrl:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelWish(_Settings):

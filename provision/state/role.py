@@ -23,7 +23,7 @@ class Role(BaseModel):
     Fields are the role's variables: typed, with a default, and with a docstring each.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: ClassVar[Path]
     """Where the role's templates are: `templates/<role>`."""

@@ -49,6 +49,7 @@ CELLS: Final = (
     Cell("sweep", 64, ("provision", *FLOORS, "pyinfra")),
     Cell("noop", 8, ("provision", "fabric", "pyinfra"), delayed=True),
     Cell("sweep", 8, ("provision", "fabric"), delayed=True),
+    Cell("noop", 500, ("provision", "fabric")),
 )
 
 

@@ -54,7 +54,7 @@ class Steered:
             return self.on_steps(script)
         word = re.search(r"'(@\w+) begin 0'", script)
         assert word
-        probes = re.findall(r"^\((?:\n)(.*?)\n\)$", script, re.MULTILINE | re.DOTALL)
+        probes = re.findall(r"^[({]\n(.*?)\n[)}]$", script, re.MULTILINE | re.DOTALL)
         return Result(0, "".join(self._answer(word[1], i, p) for i, p in enumerate(probes)), "")
 
     def do(self, script: str, until: int = 99) -> Result:

@@ -1,59 +1,22 @@
-"""Two small roles, and inventories written and loaded from text."""
+"""Inventories of small roles, written and loaded from text."""
 
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from sample_roles import Base, Docker, Model
 
 from provision.inventory.load import load
-from provision.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pydantic import BaseModel
+
     from provision.inventory.schema import Inventory
-
-
-class Limits(BaseModel):
-    """A block inside a role's variables."""
-
-    soft: int = 1
-    hard: int = 2
-
-
-class Docker(BaseModel):
-    """A role with a variable of every usual type."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    mirror: HttpUrl = Field(default="https://mirrors.example/docker-ce", validate_default=True)
-    """Base URL of the mirror."""
-    version: str = "27.0"
-    """Version of the engine."""
-    mode: Literal["plain", "rootless"] = "plain"
-    fast: bool = True
-    ratio: float = 0.5
-    tag: str = Field(default="a", pattern="^[a-z]+$")
-    pools: list[str] = []
-    labels: dict[str, str] = {}
-    limits: Limits = Limits()
-    size: int | Literal["auto"] = "auto"
-    token: Secret | None = None
-
-
-class Model(BaseModel):
-    """A role that needs a variable."""
-
-    name: str
-    port: int = Field(default=8000, ge=1)
-
-
-class Base(BaseModel):
-    """A role without variables."""
 
 
 @pytest.fixture(scope="session")

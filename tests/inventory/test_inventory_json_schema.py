@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import yaml
 
-from provision.inventory.schema import json_schema
+from provision.inventory.json_schema import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

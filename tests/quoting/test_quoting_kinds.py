@@ -34,7 +34,7 @@ from provision.state.kinds.dnf_setting import DnfSetting
 from provision.state.kinds.file import File
 from provision.state.kinds.json_file import JsonFile
 from provision.state.kinds.package import Package
-from provision.state.kinds.paths import write
+from provision.state.kinds.paths import digest, write
 from provision.state.kinds.python_venv import PythonVenv
 from provision.state.probe import parse_states, probe_script
 from provision.state.resource import Resource, State, diff
@@ -110,7 +110,7 @@ def test_a_path_is_refused_or_one_word_of_its_probe_and_of_its_commands(batch: l
         said += [
             [b"probe_path", raw(path)],
             [b"install", *b"-d -m 00755 -o root -g root".split(), raw(path)],
-            [b"probe_path", raw(path), b"65536"],
+            [b"probe_path", raw(path), b"65536", digest("").encode()],
             [b"rm", b"-f", b"--", raw(path)],
             [b"probe_path", raw(path), b"1048576"],
         ]

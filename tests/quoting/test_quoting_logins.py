@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from provision.errors import InventoryError
-from provision.facts.read_health import _PATHS, Ask, _texts
+from provision.facts.read_health import _PATHS, Ask, _parts
 from provision.facts.sections import text_of
 from provision.host import peer_scripts
 from provision.host.openssh import as_root, ssh_argv
@@ -125,10 +125,10 @@ def test_another_host_serves_and_brings_files_of_any_name(batch: list[str]) -> N
 @cases(sendable)
 def test_names_and_folders_to_look_at_are_words(batch: list[str]) -> None:
     """In the script that reads the health of a host; it is a word itself where that is run."""
-    texts = _texts(Ask(names=tuple(batch), paths=tuple(batch)))
+    parts = _parts(Ask(names=tuple(batch), paths=tuple(batch)))
     paths = list(dict.fromkeys((*_PATHS, *batch)))
     for name, wanted in (("network", batch), ("file_systems", paths)):
-        words_of = texts[name].removesuffix(f"\n{text_of(name)}")
+        words_of = parts[name].text.removesuffix(f"\n{text_of(name)}")
         assert heard(f'{words_of}\nsay "$@"') == [[*map(raw, wanted)]]
 
 

@@ -25,7 +25,7 @@ _ENDPOINT: Final = re.compile(r"https?://[A-Za-z0-9\[][^\s/?#@]*(?:/[^\s?#]*)?")
 class Model(BaseModel):
     """A record of this room: frozen, and no key passes that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Wanted(Model):

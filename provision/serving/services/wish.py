@@ -101,7 +101,7 @@ _SECRET: Final = re.compile(
 class ServiceWish(BaseModel):
     """One service as an operator asks for it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: str = Field(default_factory=lambda: "vllm")  # a plain one would be every typo's remedy
     """What serves it: `vllm`, or `tei` for embeddings and reranking."""
