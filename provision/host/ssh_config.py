@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,18 +17,28 @@ from provision.errors import ConnectError
 _FILES: Final = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
 _INCLUDE: Final = re.compile(r"^\s*include[\s=]+(.*)$", re.IGNORECASE)
 _BLOCK: Final = re.compile(r"^\s*(host|match)[\s=]", re.IGNORECASE)
+_reading = threading.Lock()
 _DEEPEST: Final = 16  # OpenSSH's own limit of nested files
 
 
-@cache
 def config() -> Any:
-    """Return Fabric's configuration with the operator's ssh configuration in it, read once."""
-    # Fabric passes `Include` over: paramiko's parser does not know it.
+    """Return a new configuration of Fabric's with the operator's ssh configuration in it.
+
+    Each connection needs one of its own: Fabric merges it anew while it is used, so that another
+    thread would find next to nothing in it.
+    """
+    with _reading:
+        return fabric.Config(ssh_config=_read())
+
+
+@cache
+def _read() -> paramiko.SSHConfig:
+    """Read the operator's files, once: Fabric passes `Include` over, which paramiko does not know."""
     text = "\nHost *\n".join(
         "".join(_lines(path.expanduser(), path.expanduser().parent, 0)) for path in _FILES
     )
     try:
-        return fabric.Config(ssh_config=paramiko.SSHConfig.from_text(text))
+        return paramiko.SSHConfig.from_text(text)
     except paramiko.ConfigParseError as error:
         raise ConnectError(
             f"the ssh configuration cannot be read: {error}",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from provision.errors import ConnectError
+from provision.host import ssh_config
 from provision.host.openssh import CIPHERS, Ended, as_root, explain_ended, ssh_argv
-from provision.host.ssh_config import config
 from provision.inventory.schema import SSH, Host
 
 SHELLS = [["sh"], ["dash"], ["bash"], ["busybox", "sh"]]
@@ -41,7 +41,7 @@ PLACE = "gpu01 (ops@10.0.0.11:2222)"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the operator a home folder with an empty ssh configuration."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    config.cache_clear()
+    ssh_config._read.cache_clear()  # noqa: SLF001  each test has files of its own
     (tmp_path / ".ssh").mkdir()
     return tmp_path
 

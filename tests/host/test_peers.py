@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from provision.errors import ApplyError
+from provision.host import ssh_config
 from provision.host.bulk import Listener
 from provision.host.connection import Connection
 from provision.host.peer_scripts import copy_script, grant_script, revoke_script, serve_script
 from provision.host.peers import Peers
 from provision.host.seeds import Seeds
-from provision.host.ssh_config import config
 from provision.inventory.schema import Host
 from provision.state.resource import Bulk, Transfer
 from provision.state.shell import literal
@@ -232,7 +232,7 @@ def test_the_server_is_known_as_the_controller_knows_it(
 ) -> None:
     """An alias is resolved here, and the host key that is trusted here is the only one there."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    config.cache_clear()
+    ssh_config._read.cache_clear()  # noqa: SLF001  each test has files of its own
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh/config").write_text(
         "Host gpu01\n  HostName 10.0.0.11\n  Port 2200\n  User me\n"
@@ -244,7 +244,7 @@ def test_the_server_is_known_as_the_controller_knows_it(
     known = literal(f"provision-peer ssh-ed25519 {key}\n".encode())
     assert f'{known} >"$peer_dir/known"\n' in script
     assert "peer_copy 0 1 /srv/model/a\npeer_copy 1 2 /srv/model/b\n" in script
-    config.cache_clear()
+    ssh_config._read.cache_clear()  # noqa: SLF001  each test has files of its own
 
 
 # Who copies from whom

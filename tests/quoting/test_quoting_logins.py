@@ -14,9 +14,8 @@ from pydantic import BaseModel, ValidationError
 from provision.errors import InventoryError
 from provision.facts.read_health import _PATHS, Ask, _parts
 from provision.facts.sections import text_of
-from provision.host import peer_scripts
+from provision.host import peer_scripts, ssh_config
 from provision.host.openssh import as_root, ssh_argv
-from provision.host.ssh_config import config
 from provision.inventory.load import load
 from provision.inventory.schema import SSH, Host
 from provision.state.resource import Bulk
@@ -82,7 +81,7 @@ def test_files_of_ssh_are_refused_or_found_by_ssh_and_at_its_gateway(batch: list
     )
     with scratch() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
-        config.cache_clear()
+        ssh_config._read.cache_clear()  # noqa: SLF001  each test has files of its own
         argv = ssh_argv(Host(name="gpu01", ssh=ssh))
         told = ran([*argv[:1], "-F", "/dev/null", "-G", *argv[1:]], folder).decode().split("\n")
         assert f"identityfile {str(ssh.key).replace('%', '%%')}" in told
