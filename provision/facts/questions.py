@@ -15,7 +15,7 @@ from provision.facts.sections import text_of
 _DPKG: Final = "docker.io podman-docker containerd kubelet"
 _RPM: Final = "docker moby-engine docker-engine podman-docker containerd runc docker-runc kubelet"
 _CLUSTERS: Final = "k3s rke2 kubelet"
-_PYTHONS: Final = "python3.10 python3.11 python3.12 python3.13 python3.14"
+_PYTHONS: Final = "python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14"
 _SNAP: Final = "/snap/bin/docker /var/lib/snapd/snap/bin/docker"
 _HAS_DPKG: Final = "command -v dpkg-query >/dev/null"
 _HAS_RPM: Final = "command -v rpm >/dev/null"
@@ -36,7 +36,9 @@ SECTIONS: Final[Mapping[str, Section]] = {
         'echo "$name"; echo "$id"; [ -d /run/systemd/system ] && echo systemd',
         takes="nothing",
     ),
-    "cpu": Section("nproc", takes="little"),
+    "cpu": Section(
+        'read -r online </sys/devices/system/cpu/online && echo "$online"', takes="nothing"
+    ),
     "memory": Section(
         "while read -r key value _; do "
         '[ "$key" = MemTotal: ] && echo "$value" && break; done </proc/meminfo',
@@ -49,11 +51,15 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "[ -d /sys/module/nouveau ] && echo nouveau",
         takes="nothing",
     ),
+    # by their names: to start one takes as long as all the rest
     "python": Section(
-        "command -v python3 >/dev/null && printf 'python3 ' && python3 --version; "
-        f"for name in {_PYTHONS}; do "
-        'command -v $name >/dev/null && echo "$name Python ${name#python}"; done',
-        takes="little",
+        "for folder in /usr/local/bin /usr/bin; do [ -x $folder/python3 ] && break; done; known=; "
+        f"for name in {_PYTHONS}; do if command -v $name >/dev/null; then "
+        'echo "$name Python ${name#python}"; '
+        '[ $folder/python3 -ef $folder/$name ] && known=yes && echo "python3 Python ${name#python}"; '
+        "fi; done; [ -z \"$known\" ] && command -v python3 >/dev/null && printf 'python3 ' && "
+        "timeout -k 1 3 python3 --version",
+        takes="nothing",
     ),
     "engines": Section(
         f"{_HAS_DPKG} && dpkg-query -W -f='${{db:Status-Abbrev}} ${{Package}}\\n' {_DPKG}; "

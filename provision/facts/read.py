@@ -69,7 +69,9 @@ def _host(text: str) -> dict[str, Any]:
 
 
 def _cpu(text: str) -> dict[str, Any]:
-    return {"cpus": int(text)}
+    """Count what the kernel has online: `0-127`, `0-3,8-11`."""
+    spans = [[int(number) for number in span.split("-")] for span in text.strip().split(",")]
+    return {"cpus": sum(span[-1] - span[0] + 1 for span in spans)}
 
 
 def _memory(text: str) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 # Functions that probes and commands share. POSIX sh and coreutils; see the callers for meaning.
 # shellcheck disable=SC2154  # the frame sets `newline`
 
+# What is gathered of paths is taken line by line, in the order in which it was asked for: to search
+# through all of it for each path takes a shell longer than the processes that it saves.
 gather_paths() { # PATH...: what probe_path wants to know of all of these, by one process
-    gathered_paths="$newline$(stat -L -c '%n|%F|%a|%U|%G|%s' -- "$@" 2>/dev/null)"
+    gathered_paths="$(stat -L -c '%n|%F|%a|%U|%G|%s' -- "$@" 2>/dev/null)$newline"
 }
 
 gather_digests() { # PATH...: the digests of those that are files, by one process
@@ -10,7 +12,16 @@ gather_digests() { # PATH...: the digests of those that are files, by one proces
         shift
         [ ! -f "$gathered_path" ] || set -- "$@" "$gathered_path"
     done
-    [ $# -eq 0 ] || gathered_digests="$newline$(sha256sum -- "$@" 2>/dev/null)$newline"
+    [ $# -eq 0 ] || gathered_digests="$(sha256sum -- "$@" 2>/dev/null)$newline"
+}
+
+gathered_digest() { # PATH: its line, where that is the next one
+    gathered_line=${gathered_digests:-}
+    gathered_line=${gathered_line%%"$newline"*}
+    case $gathered_line in
+        *"  $1") gathered_digests=${gathered_digests#*"$newline"} ;;
+        *) gathered_line= ;;
+    esac
 }
 
 gather_dpkg() { # NAME...: what probe_dpkg wants to know of all of these, by one process
@@ -59,21 +70,23 @@ probe_rpm() { # NAME: its versions, then `held` if it is; rpm fails alike for a 
 probe_path() { # PATH [MAX_BYTES [SHA256]]: "type|mode|owner|group|size", then the text if it is small enough,
     # or its digest; `|wanted` and neither of them where that is what was asked for
     case ${gathered_paths:-} in
-        *"$newline$1|"*)
-            probe_path_stat=${gathered_paths#*"$newline$1|"}
-            probe_path_stat=${probe_path_stat%%"$newline"*}
+        "$1|"*)
+            probe_path_stat=${gathered_paths%%"$newline"*}
+            probe_path_stat=${probe_path_stat#"$1|"}
+            gathered_paths=${gathered_paths#*"$newline"}
             ;;
         *) probe_path_stat=$(stat -L -c '%F|%a|%U|%G|%s' -- "$1" 2>&1) || case $probe_path_stat in
             *'No such file or directory') return 1 ;;
             *) printf '%s\n' "$probe_path_stat" >&2; return 2 ;;
         esac ;;
     esac
-    case $probe_path_stat:${3:+${gathered_digests:-}} in
-        regular*"$newline${3:-}  $1$newline"*)
+    if [ -n "${3:-}" ]; then
+        gathered_digest "$1"
+        if [ "$gathered_line" = "$3  $1" ]; then
             printf '%s|wanted\n' "$probe_path_stat"
             return 0
-            ;;
-    esac
+        fi
+    fi
     printf '%s\n' "$probe_path_stat"
     case $probe_path_stat in
         regular*)

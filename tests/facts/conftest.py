@@ -133,7 +133,7 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def sections() -> Callable[..., str]:
-    """Return a function that writes an answer of the script: `sections(os="…", cpu="4")`."""
+    """Return a function that writes an answer of the script: `sections(os="…", cpu="0-3")`."""
 
     def answer(**texts: str) -> str:
         base = {"os": "ID=debian\n\n6.1.0 x86_64"} | texts
