@@ -51,14 +51,15 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "[ -d /sys/module/nouveau ] && echo nouveau",
         takes="nothing",
     ),
-    # by their names: to start one takes as long as all the rest
+    # by their names: to start one takes as long as all the rest; python3 comes first
     "python": Section(
         "for folder in /usr/local/bin /usr/bin; do [ -x $folder/python3 ] && break; done; known=; "
-        f"for name in {_PYTHONS}; do if command -v $name >/dev/null; then "
-        'echo "$name Python ${name#python}"; '
-        '[ $folder/python3 -ef $folder/$name ] && known=yes && echo "python3 Python ${name#python}"; '
-        "fi; done; [ -z \"$known\" ] && command -v python3 >/dev/null && printf 'python3 ' && "
-        "timeout -k 1 3 python3 --version",
+        f"for name in {_PYTHONS}; do [ $folder/python3 -ef $folder/$name ] && known=yes && "
+        'echo "python3 Python ${name#python}"; done; '
+        "[ -z \"$known\" ] && command -v python3 >/dev/null && printf 'python3 ' && "
+        "timeout -k 1 3 python3 --version; "
+        f"for name in {_PYTHONS}; do "
+        'command -v $name >/dev/null && echo "$name Python ${name#python}"; done',
         takes="nothing",
     ),
     "engines": Section(

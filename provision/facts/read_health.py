@@ -55,7 +55,9 @@ def health_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
 
 def sweep_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
     """Return sh that reads facts and health at the same time, for both of their parsers."""
-    return script(nonce, {**_parts(ask), **FACTS}, timeout)
+    parts = _parts(ask)
+    first = {name: part for name, part in parts.items() if part.takes == "little"}
+    return script(nonce, {**first, **FACTS, **parts}, timeout)  # what may hang is last of the brief
 
 
 def parse_health(

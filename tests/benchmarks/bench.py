@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -29,6 +29,7 @@ RUNS: Final = 5
 SLOW: Final = 20  # seconds after which a contestant has one run alone
 CAP: Final = 300
 ONE_WAY: Final = 25  # milliseconds
+_FAR: Final = ", far"
 
 
 class Cell(NamedTuple):
@@ -81,18 +82,24 @@ def main() -> None:
 
 
 def measured(cell: Cell, tools: Sequence[str], runs: int) -> dict[str, list[Run]]:
-    """Let the contestants run in turn."""
-    port = DELAYED if cell.delayed else DIRECT
+    """Let the contestants run in turn; where the hosts are far, near them too, to be compared."""
+    ways = [(tool, DIRECT, tool) for tool in tools]
+    if cell.delayed:
+        ways = [
+            (f"{tool}{_FAR if far else ''}", DELAYED if far else DIRECT, tool)
+            for tool in tools
+            for far in (False, True)
+        ]
     found: dict[str, list[Run]] = {}
     for turn in range(runs + 1):
-        for tool in tools:
+        for name, port, tool in ways:
             called = call(tool, cell.work, cell.count, port)
-            over = tool in found and (found[tool][0].seconds > SLOW or found[tool][0].wrong)
+            over = name in found and (found[name][0].seconds > SLOW or found[name][0].wrong)
             if called is None or over:
                 continue
-            sys.stderr.write(f"\r{cell.work} {cell.count}: {tool} {turn}/{runs}\033[K")
+            sys.stderr.write(f"\r{cell.work} {cell.count}: {name} {turn}/{runs}\033[K")
             one = run(called, cell.work, cell.count, CAP)
-            found[tool] = [*found.get(tool, []), one] if turn != 1 else [one]
+            found[name] = [*found.get(name, []), one] if turn != 1 else [one]
     sys.stderr.write("\r\033[K")
     return found
 
@@ -113,7 +120,7 @@ def show(cell: Cell, found: dict[str, list[Run]]) -> None:
         lines.append(
             f"{tool:16} {statistics.median(wall):8.2f} {f'({min(wall):.2f}-{max(wall):.2f})':>15} "
             f"{middle['cpu']:7.2f} {middle['memory_mib']:6.0f} {middle['connections']:5.1f} "
-            f"{middle['sessions']:5.1f}  {len(runs)}"
+            f"{middle['sessions']:5.1f}  {len(runs)}{_growth(tool, found)}"
         )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
@@ -121,6 +128,15 @@ def show(cell: Cell, found: dict[str, list[Run]]) -> None:
         for tool, runs in found.items():
             row = {"tool": tool, **cell._asdict(), "at": time.time(), "runs": runs}
             file.write(json.dumps(row) + "\n")
+
+
+def _growth(tool: str, found: Mapping[str, Sequence[Run]]) -> str:
+    """Say by how many round trips a run takes longer far away than near."""
+    near = tool.removesuffix(_FAR)
+    if near == tool or not found.get(near):
+        return ""
+    far, direct = (statistics.median(each.seconds for each in found[name]) for name in (tool, near))
+    return f"  {(far - direct) * 1000 / (2 * ONE_WAY):+.1f} round trips"
 
 
 FIGURES: Final = ("cpu", "memory_mib", "connections", "sessions")

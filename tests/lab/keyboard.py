@@ -81,7 +81,7 @@ def inventory(lab: Lab, folder: Path, **hosts: Mapping[str, Any]) -> Path:
     """Write the lab's inventory into `folder` with more settings for some hosts."""
     document = yaml.safe_load(lab.inventory.read_text())
     for name, settings in hosts.items():
-        document["hosts"][name] = _merged(document["hosts"][name], settings)
+        document["hosts"][name] = _merged(document["hosts"].get(name) or {}, settings)
     path = folder / "fleet.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from provision.lab import Lab
 
 pytestmark = pytest.mark.lab
 Write = Callable[..., Path]
+TIME_OUT = 10
+"""Seconds that a host has to answer, unless the inventory says otherwise."""
 
 
 @pytest.fixture
@@ -99,17 +102,22 @@ def test_agent_is_asked_where_no_key_is_stated(lab: Lab, home: Path, agent: dict
     assert "the agent's and ~/.ssh's keys" in refused.stdout
 
 
-def test_host_that_hangs_costs_its_own_time_out(lab: Lab, write_inventory: Write) -> None:
-    """A host that accepts packets and answers nothing fails by its own time-out, and alone."""
+def test_hosts_that_hang_cost_their_own_time_out(lab: Lab, write_inventory: Write) -> None:
+    """Hosts that accept packets and answer nothing fail by their own time-out, and all at once."""
+    address = lab.host("gpu01").address
+    hung = {f"hung{number:02}": {"ssh": {"address": address}} for number in range(1, 41)}
     lab.exec("gpu01", "kill -STOP $(cat /run/sshd.pid 2>/dev/null || pgrep -o sshd)")
+    begun = time.monotonic()
     try:
-        path = write_inventory(gpu01={"ssh": {"connect_timeout": 2}})
+        path = write_inventory(gpu01={"ssh": {"connect_timeout": 2}}, **hung)
         answer = inv("facts", "--inventory", path, timeout=100)
     finally:
         lab.exec("gpu01", "kill -CONT $(cat /run/sshd.pid 2>/dev/null || pgrep -o sshd)")
+    assert time.monotonic() - begun < 2 * TIME_OUT
     assert answer.status == 1
     assert "gpu02" in answer.stdout
     assert len(answer.lines_about("gpu01")) == 1, answer.text
+    assert len(answer.lines_about("hung40")) == 1, answer.text
 
 
 def test_more_hosts_than_sshd_lets_in_at_once_all_get_in(lab: Lab, tmp_path: Path) -> None:

@@ -197,8 +197,8 @@ def no_names() -> Fault:
 
 
 def half_an_answer(last: str) -> Fault:
-    """Return the fault of an answer that ends after a section."""
-    cut = f"/usr/bin/sudo \"$@\" | sed '/^@[0-9a-f]* {last} [0-9]*$/q'"
+    """Return the fault of an answer that ends after a section, and until then comes as it is said."""
+    cut = f"/usr/bin/sudo \"$@\" | sed -u '/^@[0-9a-f]* {last} [0-9]*$/q'"
     return stand_in("/usr/local/bin/sudo", "sudo", cut)
 
 
