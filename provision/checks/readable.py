@@ -67,7 +67,7 @@ def _explained(section: str, sight: Sight) -> bool:
 READABLE: Final = Check(
     name=_NAME,
     group="host",
-    explain="A sweep reads a host by one script in sections, each with its own time limit. A "
+    explain="A sweep reads a host by one script in sections with time limits, so that what hangs costs little else. A "
     "section that ran into its limit, failed, or said something that makes no sense is unknown: "
     "the checks that need it say nothing, and this line says that they could not. That is not the "
     "same as well. Most often the host is overloaded, a command hangs, or the connection broke; "

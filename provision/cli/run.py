@@ -178,7 +178,7 @@ class Run:
 
     @property
     def _with_models(self) -> bool:
-        return any(MODELS in host.roles for host in self.hosts)
+        return any(MODELS in host.variables for host in self.hosts)
 
     @property
     def _warned(self) -> bool:

@@ -1,4 +1,4 @@
-"""One POSIX sh script whose sections run at the same time, and its answer cut into them again."""
+"""One POSIX sh script whose sections keep out of each other's way, and its answer cut into them again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Section(NamedTuple):
     when: str = ""
     """A condition, in sh; where it does not hold the answer is empty, and no process is started."""
     takes: Literal["nothing", "little", "time"] = "time"
-    """`nothing`: no process is started, so that no time-out is needed; `little`: it shares its
+    """`nothing`: the shell does it by itself, so that no time-out is needed; `little`: it shares its
     processes and its time-out with others of the kind, and what comes after one that hangs is lost
     with it; `time`: it has those for itself."""
 
@@ -61,9 +61,10 @@ class Answer(NamedTuple):
 
 
 def script(nonce: str, sections: Mapping[str, Section], timeout: int) -> str:
-    """Return sh that runs all sections at once; `timeout` is a section's, in seconds.
+    """Return sh that reads all sections; `timeout` is in seconds, for each that takes time.
 
-    Each is a stage of one pipeline: it keeps its own answer until what came before has passed.
+    Those that take nothing come first. The others run at once, those that take little as one. Each
+    is a stage of one pipeline: it keeps its own answer until what came before has passed.
     So the answer has the order of the sections and needs no file. The reader of a section leaves
     at its mark and not at its end, since a process that hangs in the kernel, as nvidia-smi does
     on a dead GPU, survives every signal and never closes its output. The mark is seen in the list

@@ -15,7 +15,9 @@ from provision.facts.sections import text_of
 _DPKG: Final = "docker.io podman-docker containerd kubelet"
 _RPM: Final = "docker moby-engine docker-engine podman-docker containerd runc docker-runc kubelet"
 _CLUSTERS: Final = "k3s rke2 kubelet"
-_PYTHONS: Final = "python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14"
+_PYTHONS: Final = (
+    "python3.6 python3.7 python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14"
+)
 _SNAP: Final = "/snap/bin/docker /var/lib/snapd/snap/bin/docker"
 _HAS_DPKG: Final = "command -v dpkg-query >/dev/null"
 _HAS_RPM: Final = "command -v rpm >/dev/null"

@@ -19,7 +19,7 @@ _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def facts_script(nonce: str, timeout: int = _TIMEOUT) -> str:
-    """Return POSIX sh that needs nothing but a shell and coreutils; `timeout` is a section's."""
+    """Return POSIX sh that needs nothing but a shell and coreutils; `timeout` as in `script`."""
     return script(nonce, SECTIONS, timeout)
 
 

@@ -48,7 +48,7 @@ class Ask(NamedTuple):
 def health_script(nonce: str, ask: Ask, timeout: int = _TIMEOUT) -> str:
     """Return POSIX sh that changes nothing and needs nothing but a shell and coreutils.
 
-    `timeout` is a section's, in seconds; they run at the same time.
+    `timeout` is in seconds, as in `script`.
     """
     return script(nonce, _parts(ask), timeout)
 

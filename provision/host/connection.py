@@ -16,7 +16,7 @@ from stamina.instrumentation import set_on_retry_hooks
 from provision.errors import ConnectError
 from provision.host.channel import CHANNEL_TIMEOUT, Dialogue, Result, read, send, send_one
 from provision.host.client import KEEPALIVE, chain, client, known_hosts_files
-from provision.host.gateways import shared
+from provision.host.gateways import close_if_dead, shared
 from provision.host.known_hosts import UnknownKeyError
 from provision.host.login import explain, place_of
 from provision.host.sudo import Sudo, explain_sudo
@@ -176,7 +176,14 @@ class Connection:
             with self._explained(hops[number], tried_again=True):
                 hops[number - 1].gateway = shared(hops[number])
         with self._explained(self._fabric, tried_again=True):
-            self._fabric.open()
+            try:
+                self._fabric.open()
+            except paramiko.ChannelException:
+                raise
+            except paramiko.SSHException:
+                if len(hops) > 1:
+                    close_if_dead(hops[1])
+                raise
             self._fabric.transport.set_keepalive(KEEPALIVE)
 
     def _root(self, environment: Mapping[str, str]) -> tuple[paramiko.Channel, str]:
@@ -196,7 +203,7 @@ class Connection:
         cut.daemon = True
         cut.start()
         try:
-            channel = transport.open_session(timeout=CHANNEL_TIMEOUT)
+            channel = _session(transport)
             channel.exec_command(command)
         finally:
             cut.cancel()
@@ -214,6 +221,16 @@ class Connection:
             if tried_again and _is_busy(error):
                 raise
             raise explain(error, self.host, connection, self._fabric) from error
+
+
+def _session(transport: paramiko.Transport) -> paramiko.Channel:
+    """Open a session; where few are allowed (MaxSessions), sshd takes a moment to forget the last."""
+    for attempt in stamina.retry_context(
+        on=paramiko.ChannelException, attempts=6, wait_initial=0.05, wait_max=0.5, timeout=5
+    ):
+        with attempt:
+            channel: paramiko.Channel = transport.open_session(timeout=CHANNEL_TIMEOUT)
+    return channel
 
 
 def _is_busy(error: Exception) -> bool:

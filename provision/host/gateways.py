@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
-from typing import Any
+from copy import copy
+from typing import Any, Final
+
+import paramiko
 
 from provision.host.client import KEEPALIVE, chain
 from provision.host.known_hosts import UnknownKeyError
+
+_PATIENCE: Final = 5  # seconds for a gateway to show that it is still there
 
 
 class _Gateway:
@@ -26,8 +31,7 @@ class _Gateway:
             if self.connection.is_connected:
                 return self.connection
             if self.attempts != before and self.error:
-                raise self.error
-            self.attempts += 1
+                raise copy(self.error)  # each thread adds its own frames
             try:
                 self.connection.open()
                 self.connection.transport.set_keepalive(KEEPALIVE)
@@ -36,8 +40,22 @@ class _Gateway:
             except Exception as error:
                 self.error = error
                 raise
+            finally:
+                self.attempts += 1  # not before it has ended: who comes meanwhile waits for it
             self.error = None
             return self.connection
+
+    def close_if_dead(self) -> None:
+        """Close a login that gives no answer any more: TCP itself would notice in a quarter of an hour."""
+        with self.lock:
+            if not self.connection.is_connected:
+                return
+            try:
+                self.connection.transport.open_session(timeout=_PATIENCE).close()
+            except paramiko.ChannelException:  # refused, which is an answer
+                return
+            except (paramiko.SSHException, OSError, EOFError):
+                self.connection.close()
 
 
 _guard = threading.Lock()
@@ -49,9 +67,17 @@ def shared(connection: Any) -> Any:
 
     It stays open until the process ends, or is opened again where it was lost.
     """
+    return _gateway(connection).open()
+
+
+def close_if_dead(connection: Any) -> None:
+    """Close the shared connection to the same gateway if it gives no answer; the next host logs in."""
+    _gateway(connection).close_if_dead()
+
+
+def _gateway(connection: Any) -> _Gateway:
     with _guard:
-        gateway = _gateways.setdefault(_identity(connection), _Gateway(connection))
-    return gateway.open()
+        return _gateways.setdefault(_identity(connection), _Gateway(connection))
 
 
 def _identity(connection: Any) -> Hashable:

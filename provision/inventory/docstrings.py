@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from inspect import getsource
+from inspect import cleandoc, getsource
 from itertools import pairwise
 from textwrap import dedent
 
@@ -39,4 +39,4 @@ def _texts(base: type) -> Iterator[tuple[str, str]]:
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str(said))),
             ):
-                yield name, said.strip()
+                yield name, cleandoc(said)

@@ -2,9 +2,9 @@
 # shellcheck disable=SC2154  # the frame sets `newline`
 
 # What is gathered of paths is taken line by line, in the order in which it was asked for: to search
-# through all of it for each path takes a shell longer than the processes that it saves.
+# through all of it for each path takes a shell longer than the processes that it saves. No path has //.
 gather_paths() { # PATH...: what probe_path wants to know of all of these, by one process
-    gathered_paths="$(stat -L -c '%n|%F|%a|%U|%G|%s' -- "$@" 2>/dev/null)$newline"
+    gathered_paths="$(stat -L -c '%n//%F|%a|%U|%G|%s' -- "$@" 2>/dev/null)$newline"
 }
 
 gather_digests() { # PATH...: the digests of those that are files, by one process
@@ -57,6 +57,10 @@ probe_dpkg() { # NAME: "status|version" of each architecture that dpkg has heard
 probe_rpm() { # NAME: its versions, then `held` if it is; rpm fails alike for a missing package and a broken database
     [ -n "${gathered_rpm:-}" ] || gather_rpm "$1"
     case $gathered_rpm in
+        *"${newline}error: "*) # of a database that cannot be read it says, too, that nothing is installed
+            rpm -q -- "$1" >/dev/null
+            return 2
+            ;;
         *"${newline}package $1 is not installed$newline"*) return 1 ;;
         *"$newline$1|"*) gathered "$gathered_rpm" "$1" ;;
         *)
@@ -70,9 +74,9 @@ probe_rpm() { # NAME: its versions, then `held` if it is; rpm fails alike for a 
 probe_path() { # PATH [MAX_BYTES [SHA256]]: "type|mode|owner|group|size", then the text if it is small enough,
     # or its digest; `|wanted` and neither of them where that is what was asked for
     case ${gathered_paths:-} in
-        "$1|"*)
+        "$1//"*)
             probe_path_stat=${gathered_paths%%"$newline"*}
-            probe_path_stat=${probe_path_stat#"$1|"}
+            probe_path_stat=${probe_path_stat#"$1//"}
             gathered_paths=${gathered_paths#*"$newline"}
             ;;
         *) probe_path_stat=$(stat -L -c '%F|%a|%U|%G|%s' -- "$1" 2>&1) || case $probe_path_stat in

@@ -87,3 +87,21 @@ def test_what_reads_its_input_reads_no_script(connection: Connection) -> None:
     framed = "main() {\ncat\n}\nmain </dev/null"
     assert connection.run(framed, timeout=20).stdout == ""
     assert connection.run("echo next", timeout=20).stdout == "next\n"
+
+
+def test_two_sessions_are_enough(lab: Lab, connection: Connection) -> None:
+    """Where sshd allows two (MaxSessions), a talk and one script after the other have room."""
+    lab.exec(HOST, "echo MaxSessions 2 >/etc/ssh/sshd_config.d/few.conf; systemctl reload ssh")
+    try:
+        connection.close()  # what is open keeps what it was allowed
+        connection.open()
+        talk = connection.dialogue("provision_main() { echo ready; read -r _; }; provision_main\n")
+        assert talk.hear(20) == "ready"
+        for number in range(8):
+            assert connection.run(f"echo {number}", timeout=20).stdout == f"{number}\n"
+            lines: list[str] = []
+            connection.run(f"echo {number}", timeout=20, on_line=lines.append)
+            assert lines == [str(number)]
+        talk.close()
+    finally:
+        lab.exec(HOST, "rm /etc/ssh/sshd_config.d/few.conf; systemctl reload ssh")

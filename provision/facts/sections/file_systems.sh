@@ -1,6 +1,6 @@
 # Of each path that is asked for, and of Docker's root: its file system's room, its inodes; then what is mounted how.
 if command -v docker >/dev/null; then
-    root=$(timeout -k 1 2 docker info --format '{{.DockerRootDir}}' | head -n 1)
+    root=$(timeout -k 1 1 docker info --format '{{.DockerRootDir}}' | head -n 1)
     case $root in /*) set -- "$@" "$root" ;; esac
 fi
 for path; do
@@ -11,7 +11,7 @@ hangs=
 for option in -Pk -Pi; do
     echo "--- $option"
     if [ -z "$hangs" ]; then
-        timeout -k 1 2 df "$option" -- "$@"
+        timeout -k 1 1 df "$option" -- "$@"
         [ $? -gt 1 ] || continue
         hangs=yes
     fi

@@ -19,8 +19,9 @@ PackageVersion = Annotated[str, StringConstraints(pattern=r"^[0-9*][A-Za-z0-9._+
 
 
 class _Manager(Protocol):
-    GATHER: str
     """What a package manager must be able to say; the modules `package_…` are some."""
+
+    GATHER: str
 
     def probe(self, name: str, /) -> str: ...
     def state(self, output: str, /) -> State | None: ...
