@@ -1,5 +1,6 @@
 #!/bin/sh
 # A login shell that lies: it runs nothing of what it is told, and answers as /etc/hostile says, or /etc/hostile-USER.
+hear() { sed -u '/"\$provision_status"$/q' >/tmp/said; } # a script, as far as one that waits for more of them would
 mark() { grep -o '@[0-9a-f]\{24\}' "$1" | head -n 1; }
 escapes=$(printf '\033[2J\033]0;owned\007\033]52;c;b3duZWQ=\007\302\233\302\20531m\342\200\256\r\010\377')
 case $(cat "/etc/hostile-$(id -un)" 2>/dev/null || cat /etc/hostile) in
@@ -24,17 +25,17 @@ case $(cat "/etc/hostile-$(id -un)" 2>/dev/null || cat /etc/hostile) in
         while printf x; do sleep 1; done
         ;;
     frames) # of another script
-        cat >/tmp/said
+        hear
         nonce=@000000000000000000000000
         printf '\n%s begin 0\n%s\n%s end 0 0\n' $nonce "$escapes" $nonce
         printf 'ID=%s\n%s os 0\n' "$escapes" $nonce
         ;;
     flood) # of frames of this very script, all of them begun and none ended
-        cat >/tmp/said
+        hear
         yes "$(mark /tmp/said) begin 0" | head -c 8000000
         ;;
     forged) # the facts of a host that has more of everything than there is
-        cat >/tmp/said
+        hear
         nonce=$(mark /tmp/said)
         many=$(head -c 4000 /dev/zero | tr '\0' 9)
         printf 'ID=debian\nVERSION_ID=%s\nPRETTY_NAME=[red]%s\n\n6 x86_64\n%s os 0\n' "$escapes" "$escapes" "$nonce"
