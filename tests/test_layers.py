@@ -36,8 +36,8 @@ ONLY: Final = {"facts": {"errors"}, "secret": {"errors"}, "inventory": {"errors"
 _SSH: Final = tuple(
     f"host/{name}.py"
     for name in (
-        *("channel", "client", "connection", "known_hosts", "login", "ssh_config", "sudo"),
-        "tunnel",
+        *("channel", "client", "connection", "gateways", "known_hosts", "login", "ssh_config"),
+        *("sudo", "tunnel"),
     )
 )
 OWNERS: Final = {
