@@ -36,6 +36,7 @@ StrictModes no
 MaxStartups 200
 LogLevel VERBOSE
 PrintMotd no
+Subsystem sftp internal-sftp
 SetEnv SHLVL=5 BENCH_ROOT={root}
 """
 """SHLVL keeps bash from reading root's .bashrc for each command, whatever stands in that here."""
@@ -102,7 +103,10 @@ def _start(number: int) -> subprocess.Popen[bytes]:
     paths = (*programs, *(Path(f"/var/lib/dpkg/info/{each}.list") for each in _LISTS))
     hide = " ".join(f"mount --bind /dev/null {path} &&" for path in paths if path.exists())
     sshd = shutil.which("sshd", path=_PATH) or "/usr/sbin/sshd"
-    boot = "mount -t tmpfs tmpfs /run && mkdir -p /run/sshd /run/systemd/system &&"  # as booted
+    boot = (  # as booted for the first time, with locks and notes of its own
+        "mkdir -p /var/lib/provision && mount -t tmpfs tmpfs /var/lib/provision && "
+        "mount -t tmpfs tmpfs /run && mkdir -p /run/sshd /run/systemd/system &&"
+    )
     script = f"{hide} {boot} exec {sshd} -D -f {place}/sshd_config -E {place}/sshd.log"
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     return subprocess.Popen(["unshare", "-m", "sh", "-c", script], env=environment)
