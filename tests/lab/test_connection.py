@@ -133,16 +133,21 @@ def test_more_hosts_than_sshd_lets_in_at_once_all_get_in(lab: Lab, tmp_path: Pat
     assert answer.stdout.count("\nh") == 40
 
 
-def test_hosts_behind_one_gateway_share_a_login_to_it(lab: Lab, tmp_path: Path) -> None:
-    """A bastion is logged in to once, however many hosts are behind it, and may be lost between runs."""
+def behind(lab: Lab, tmp_path: Path, user: str) -> Path:
+    """Write an inventory of eight hosts behind one gateway, which `user` logs in to."""
     gateway, address = lab.host("gpu02").address, lab.host("gpu01").address
     path = tmp_path / "fleet.yaml"
     path.write_text(
-        f"vars: {{ssh: {{address: {address}, gateway: ops@{gateway}, user: ops, key: {lab.key}, "
+        f"vars: {{ssh: {{address: {address}, gateway: {user}@{gateway}, user: ops, key: {lab.key}, "
         f"known_hosts: {lab.known_hosts}}}}}\nhosts: {{'h[01:08]': {{}}}}\n"
     )
+    return path
+
+
+def test_hosts_behind_one_gateway_share_a_login_to_it(lab: Lab, tmp_path: Path) -> None:
+    """A bastion is logged in to once, however many hosts are behind it."""
     before = len(lab.logs("gpu02"))
-    answer = inv("facts", "--inventory", path)
+    answer = inv("facts", "--inventory", behind(lab, tmp_path, "ops"))
     assert answer.status == 0, answer.text
     assert answer.stdout.count("\nh") == 8
     assert lab.logs("gpu02")[before:].count("Accepted publickey") == 1
@@ -152,15 +157,9 @@ def test_gateway_that_refuses_is_told_for_each_host_and_asked_once(
     lab: Lab, tmp_path: Path
 ) -> None:
     """Hosts that wait for the same login fail with it, each with the gateway's name."""
-    gateway, address = lab.host("gpu02").address, lab.host("gpu01").address
-    path = tmp_path / "fleet.yaml"
-    path.write_text(
-        f"vars: {{ssh: {{address: {address}, gateway: nobody@{gateway}, user: ops, key: {lab.key}, "
-        f"known_hosts: {lab.known_hosts}}}}}\nhosts: {{'h[01:08]': {{}}}}\n"
-    )
     before = len(lab.logs("gpu02"))
-    answer = inv("facts", "--inventory", path)
+    answer = inv("facts", "--inventory", behind(lab, tmp_path, "nobody"))
     assert answer.status == 1
-    assert answer.text.count(f"nobody@{gateway}") >= 8, answer.text
+    assert answer.text.count(f"nobody@{lab.host('gpu02').address}") >= 8, answer.text
     assert "Traceback" not in answer.text
     assert lab.logs("gpu02")[before:].count("nobody from") <= 3
