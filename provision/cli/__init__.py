@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ takes a fifth of the time until the first host is called."""
 def namespace(project: Path) -> Collection:
     """Return the tasks of the project that stands in the folder `project`."""
     gc.set_threshold(_YOUNG)
+    # inv forbids to keep what is compiled, unless asked to (--write-pyc): each start would compile anew
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
     Project.folder = project
     tasks = Collection(
         fleet.plan,
