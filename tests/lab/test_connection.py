@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import BoundedSemaphore
 
 import pytest
 from keyboard import inv
 
+from provision.host.connection import Connection
+from provision.inventory.schema import Host
+from provision.inventory.settings import SSH
 from provision.lab import Lab
 
 pytestmark = pytest.mark.lab
@@ -118,6 +124,67 @@ def test_hosts_that_hang_cost_their_own_time_out(lab: Lab, write_inventory: Writ
     assert "gpu02" in answer.stdout
     assert len(answer.lines_about("gpu01")) == 1, answer.text
     assert len(answer.lines_about("hung40")) == 1, answer.text
+
+
+def test_a_host_that_never_ends_its_handshake_does_not_answer(tmp_path: Path) -> None:
+    """A stand-in for sshd says who it is and nothing more: that costs a time-out, and is said so."""
+    path = tmp_path / "fleet.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        server.settimeout(30)
+        port = server.getsockname()[1]
+        path.write_text(
+            f"hosts: {{mute: {{ssh: {{address: 127.0.0.1, port: {port}, user: ops, "
+            "connect_timeout: 2, known_hosts: /dev/null}}}\n"
+        )
+        begun = time.monotonic()
+        asked = pool.submit(inv, "facts", "--inventory", path)
+        peer, _ = server.accept()
+        with peer:
+            peer.sendall(b"SSH-2.0-OpenSSH_9.9\r\n")
+            answer = asked.result(timeout=60)
+    assert time.monotonic() - begun < TIME_OUT
+    assert answer.status == 1
+    assert "the host does not answer" in answer.stdout, answer.text
+
+
+class Turns(BoundedSemaphore):
+    """Turns of which it is known how many were taken at once at most."""
+
+    def __init__(self, count: int) -> None:
+        """Begin with all of them free."""
+        super().__init__(count)
+        self.taken = self.most = 0
+
+    def __enter__(self) -> bool:
+        """Take one."""
+        super().__enter__()
+        self.taken += 1
+        self.most = max(self.most, self.taken)
+        return True
+
+    def __exit__(self, *error: object) -> None:
+        """Give it back."""
+        self.taken -= 1
+        self.release()
+
+
+def test_more_hosts_than_shake_hands_at_once_all_get_in(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Handshakes take turns: many more hosts than turns cost no error."""
+    turns = Turns(2)
+    monkeypatch.setattr("provision.host.client._handshakes", turns)
+    address = lab.host("gpu01").address
+    ssh = SSH(address=address, user="ops", key=lab.key, known_hosts=lab.known_hosts)
+
+    def asked(number: int) -> str:
+        with Connection(Host(name="gpu01", ssh=ssh)) as connection:
+            return connection.run(f"echo {number}", timeout=20).stdout
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(asked, range(16), timeout=60))
+    assert said == [f"{number}\n" for number in range(16)]
+    assert turns.most == 2
 
 
 def test_more_hosts_than_sshd_lets_in_at_once_all_get_in(lab: Lab, tmp_path: Path) -> None:
