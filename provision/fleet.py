@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,7 +16,7 @@ from provision.finding import Finding
 from provision.host.apply import Orders, Outcome, RowOutcome, apply_plan
 from provision.host.connection import Connection
 from provision.host.lock import Locks
-from provision.host.look import Look, look, read_facts
+from provision.host.look import Look, clock, look, read_facts
 from provision.host.steps import Amount, Runner
 from provision.inventory.schema import Host
 from provision.rollout import AT_ONCE, Rollout
@@ -56,7 +55,7 @@ class Visit:
     connection: Connection
     facts: Facts | None = None
     facts_at: float = 0.0
-    """When they were read, by the monotonic clock."""
+    """When they began to be read, by `clock`."""
     plan: HostPlan | None = None
     seen: Look | None = None
     """What the plan was made from."""
@@ -112,7 +111,8 @@ def plan(
         roles = roles_of(visit.host, wanted)
         watch.step(visit.host.name, "read facts")
         visit.connection.open()
-        visit.facts, visit.facts_at = read_facts(visit.connection), time.monotonic()
+        visit.facts_at = clock()
+        visit.facts = read_facts(visit.connection)
         visit.findings = before_plan(visit.host, tuple(roles), visit.facts, force=force)
         refused = refusals(visit.findings)
         if refused:
@@ -145,12 +145,12 @@ def apply(  # noqa: PLR0913  what is applied where, how, and in whose name
     locks = Locks(what)
 
     def work(visit: Visit) -> Outcome:
-        assert visit.facts is not None  # noqa: S101  only planned visits come here
+        assert visit.seen is not None  # noqa: S101  only planned visits come here
         assert visit.plan is not None  # noqa: S101
         if stop.is_set():
             return _not_begun(visit, [])
         roles = roles_of(visit.host, wanted)
-        stand = (visit.facts, visit.plan, locks, visit.facts_at)
+        stand = (visit.seen, visit.plan, locks, visit.facts_at)
         orders = Orders(roles, *stand, stop.is_set, carrier, rollout.caller)
         return _applied(visit, orders, watch)
 

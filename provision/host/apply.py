@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,13 +20,15 @@ from provision.errors import (
 from provision.facts import Facts
 from provision.host.connection import Connection
 from provision.host.lock import Lease, Locks
-from provision.host.look import Look, look, probe, without_note
+from provision.host.look import Look, clock, look, probe, without_note
 from provision.host.steps import Caller, Carrier, Runner, Say, StepError
 from provision.secret import redact
 from provision.state.announced import refuse_unlisted
 from provision.state.plan import HostPlan, Notice, RolePlan, Step
 from provision.state.resource import Resource, State, diff
 from provision.state.role import Role
+
+_YOUNG: Final = 10  # seconds for which a look counts, unless a run of somebody changed the host
 
 
 class RowOutcome(BaseModel):
@@ -59,15 +61,15 @@ class Outcome(BaseModel):
 
 
 class Orders(NamedTuple):
-    """What is to be applied: the roles, the facts and the plan that was shown."""
+    """What is to be applied: the roles, the plan that was shown, and what it was made from."""
 
     roles: Mapping[str, Role]
-    facts: Facts
+    seen: Look
     shown: HostPlan
     locks: Locks
     """Who takes the host's lock."""
     seen_at: float
-    """When the facts were read, by the monotonic clock."""
+    """When the host was looked at, by `clock`."""
     stopped: Callable[[], bool] = lambda: False
     """Asked before each role, and when a step fails: whether the operator wants to leave."""
     carrier: Carrier | None = None
@@ -114,6 +116,8 @@ class _Run:
         self.shown = orders.shown
         self.stopped = orders.stopped
         self.say = say
+        self.seen: Look | None = None
+        """What the plan was made from, where that still counts."""
         self.changed: list[tuple[str, str]] = []
         self.failed: tuple[str, ...] = ()
         self.pending: dict[str, Notice] = {}
@@ -124,8 +128,10 @@ class _Run:
         """Take the lock and walk through the roles; facts that somebody else made old are read anew."""
         self.lease = orders.locks.take(self.connection, self.say)
         self.runner = self.runner._replace(lease=self.lease)
-        fresh = self.lease.age > time.monotonic() - orders.seen_at
-        self.all(orders.facts if fresh else None)
+        ago = clock() - orders.seen_at
+        fresh = 0 <= ago < self.lease.age - 1  # a host tells its age in whole seconds
+        self.seen = orders.seen if fresh and ago < _YOUNG else None
+        self.all(orders.seen.facts if fresh else None)
 
     def all(self, facts: Facts | None) -> None:
         """Walk through the roles; the ground may have moved since the plan, or by an earlier role."""
@@ -137,13 +143,18 @@ class _Run:
             self._handlers(self.shown.handlers_after(planned.role))
 
     def _role(self, role: str, facts: Facts | None) -> Facts | None:
-        """Look again, apply what differs, and return the facts, or None if they may have changed."""
+        """Look again, unless the plan is of just now, and apply what differs.
+
+        Returns the facts, or None if they may have changed.
+        """
         due = {notice.handler.resource for notice in self.pending.values()}
-        seen = look(self.connection, {role: self.roles[role]}, facts).without_notes(due)
+        seen = self.seen or look(self.connection, {role: self.roles[role]}, facts)
+        seen = seen.without_notes(due)
         now = seen.plan_role(role)
         refuse_unlisted(self.shown, now)
         if not now.steps:
             return seen.facts
+        self.seen = None
         self._apply(now, seen)
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -25,6 +27,13 @@ from provision.state.shell import nonce
 
 _FACTS: Final = 60  # seconds for the facts of one host, whose sections have time-outs of their own
 _PROBES: Final = 180  # seconds for the probes
+
+
+def clock() -> float:
+    """Return seconds that also pass while this machine sleeps; `time.monotonic` stands still then."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time()
 
 
 class Look(NamedTuple):
