@@ -15,7 +15,7 @@ from provision.host.apply import Orders, Outcome, apply_plan
 from provision.host.channel import Result
 from provision.host.connection import Connection
 from provision.host.lock import Locks
-from provision.host.look import look
+from provision.host.look import clock, look
 from provision.inventory.schema import Host
 from provision.state.kinds.directory import Directory
 from provision.state.kinds.systemd_service import SystemdService
@@ -47,6 +47,7 @@ class Steered:
         self.there: set[str] = set()
         self.disabled = self.noting = self.noted = False
         self.on_steps: Callable[[str], Result] = self.do
+        self.on_probe: Callable[[str], object] = str
 
     def run(self, script: str, **_: object) -> Result:
         """Answer a script."""
@@ -54,6 +55,7 @@ class Steered:
             return self.on_steps(script)
         word = re.search(r"'(@\w+) begin 0'", script)
         assert word
+        self.on_probe(script)
         probes = re.findall(r"^[({]\n(.*?)\n[)}]$", script, re.MULTILINE | re.DOTALL)
         return Result(0, "".join(self._answer(word[1], i, p) for i, p in enumerate(probes)), "")
 
@@ -111,11 +113,16 @@ class Bearer:
 class Free:
     """Stands in for the locks of a run on a host that nobody else wants."""
 
+    def __init__(self, age: float) -> None:
+        """Know how many seconds ago somebody had the lock."""
+        self.age = age
+
     def take(self, *_: object) -> SimpleNamespace:
-        """Give the lock, which nobody had for long."""
+        """Give the lock."""
         return SimpleNamespace(
-            age=1 << 40,
+            age=self.age,
             environment={},
+            functions="",
             fence=lambda _: "",
             entry=lambda _: "{",
             note=lambda _: None,
@@ -125,11 +132,20 @@ class Free:
         """Take it back."""
 
 
-def _apply(steered: Steered, *, stopped: bool = False, carrier: Bearer | None = None) -> Outcome:
+def _apply(
+    steered: Steered,
+    *,
+    stopped: bool = False,
+    carrier: Bearer | None = None,
+    seconds: float = 0,
+    age: float = 1 << 40,
+) -> Outcome:
+    """Plan, and apply the plan when it is `seconds` old and the last run on the host `age`."""
     connection = cast("Connection", steered)
     roles = {"given": Given()}
-    shown = look(connection, roles, FACTS).plan("gpu01")
-    orders = Orders(roles, FACTS, shown, cast("Locks", Free()), 0.0, lambda: stopped, carrier)
+    seen = look(connection, roles, FACTS)
+    shown, begun = seen.plan("gpu01"), clock() - seconds
+    orders = Orders(roles, seen, shown, cast("Locks", Free(age)), begun, lambda: stopped, carrier)
     return apply_plan(connection, orders, lambda _step, _line: None)
 
 
@@ -231,3 +247,19 @@ def test_whoever_ends_is_waited_for_by_nobody(steered: Steered, how: str) -> Non
     outcome = _apply(steered, stopped=how == "stopped", carrier=carrier)
     assert (outcome.error == "") is (how == "well")
     assert carrier.gone == ["gpu01"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age", "probes"),
+    [(1, 1 << 40, 1), (11, 1 << 40, 2), (5, 0, 2), (5, 5, 2), (5, 6, 2), (5, 7, 1)],
+)
+def test_a_host_is_probed_again_before_a_change_unless_the_plan_is_of_just_now(
+    steered: Steered, monkeypatch: pytest.MonkeyPatch, seconds: float, age: float, probes: int
+) -> None:
+    """Of just now: less than 10 s old, and nobody's run was there since, to a whole second."""
+    monkeypatch.setattr("provision.host.look.read_facts", lambda _: FACTS)
+    steered.there = {"/a"}
+    probed = []
+    steered.on_probe = lambda script: probed.append("probe_path /a" in script)
+    assert _apply(steered, seconds=seconds, age=age).error == ""
+    assert sum(probed) == probes
