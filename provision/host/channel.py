@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from shlex import quote
 from typing import Final, NamedTuple
 
 import paramiko
@@ -31,49 +32,58 @@ class _Stream:
     """What one stream of a script has said so far."""
 
     def __init__(self, word: str) -> None:
-        """Know the word at the script's end; an empty one where the stream's end is meant."""
+        """Know the word at the script's end."""
         self.said = bytearray()
-        self._mark = re.compile(rb"\n%s (\d{1,3})\n\Z" % word.encode()) if word else None
+        self._mark = re.compile(rb"(?:\A|\n)%s (\d{1,3})\n" % word.encode())
         self._longest = len(word) + 7
+        self._looked = 0
 
     def mark(self) -> re.Match[bytes] | None:
-        """Return the mark, once it has come."""
-        start = max(0, len(self.said) - self._longest)
-        return self._mark.search(self.said, start) if self._mark else None
+        """Return the mark, once it has come; what a left process says after it is nobody's."""
+        start = max(0, self._looked - self._longest)
+        found = self._mark.search(self.said, start)
+        if found is None:
+            self._looked = len(self.said)
+        return found
 
 
-def send(channel: paramiko.Channel, script: str) -> None:
-    """Send a script and nothing after it."""
-    _send(channel, script)
-    with suppress(OSError):
-        channel.shutdown_write()
-
-
-def send_one(channel: paramiko.Channel, script: str, word: str) -> None:
+def send(channel: paramiko.Channel, script: str, word: str) -> None:
     """Send a script to a shell that waits for more; `word` stands at its end on both streams.
 
     It has a subshell of its own, of which nothing is left for the next one.
     """
     mark = f"printf '\\n{word} %d\\n' \"$provision_status\""
-    _send(channel, f"(\n{script}\n)\nprovision_status=$?\n{mark} >&2\n{mark}\n")
-
-
-def _send(channel: paramiko.Channel, text: str) -> None:
+    text = f"(\n{script}\n)\nprovision_status=$?\n{mark} >&2\n{mark}\n"
     channel.settimeout(CHANNEL_TIMEOUT)
-    with suppress(OSError):  # the other side ended early: what it said about that is worth more
+    try:
         channel.sendall(text.encode("utf-8", "surrogateescape"))
+    except OSError:  # the other side ended early: what it said about that is worth more
+        with suppress(OSError):
+            channel.shutdown_write()
+
+
+def process(script: str, environment: Mapping[str, str]) -> str:
+    """Return sh that runs a script in a process of its own, with the environment for all it starts.
+
+    The script is in no argument and no file of the host, where others might read it. Whoever it leaves
+    with its stdout is waited for: they would speak into what is asked next.
+    """
+    words = "".join(f"{name}={quote(value)} " for name, value in environment.items())
+    alone = f"printf '%s\\n' {quote(script)} | {words}sh -s 3>&- 4>&-"
+    watched = f"{{ {alone}; echo $? >&3; }} | cat >&4 3>&-"
+    return f'{{ provision_ended=$({{ {watched}; }} 3>&1); }} 4>&1\nexit "$provision_ended"'
 
 
 def read(
     channel: paramiko.Channel,
     deadline: float,
+    word: str,
     on_line: Callable[[str], object] | None = None,
-    word: str = "",
 ) -> Result:
-    """Read both streams as they come: one that is left alone would block the other.
+    """Read both streams as they come, until `send` has marked the script's end on them.
 
-    A line that `on_line` calls settled (true) is not kept: progress of days is no answer. With
-    `word` a script also ends where `send_one` has marked its end.
+    One that is left alone would block the other. `on_line` gets each line that is not empty; one that
+    it calls settled (true) is not kept: progress of days is no answer.
     """
     out, err, rest = _Stream(word), _Stream(word), b""
     for chunk, is_error in _chunks(channel, deadline, (out, err)):
@@ -82,7 +92,8 @@ def read(
         else:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                if not on_line(line[-_LONGEST_LINE:].decode("utf-8", "replace")):
+                text = line[-_LONGEST_LINE:].decode("utf-8", "replace")
+                if not text or text.startswith(word) or not on_line(text):
                     out.said.extend(line + b"\n")
         if len(out.said) + len(err.said) + len(rest) > _MOST_BYTES:
             raise paramiko.SSHException(f"more than {_MOST_BYTES >> 20} MiB of output")
@@ -99,7 +110,7 @@ def read(
 def _chunks(
     channel: paramiko.Channel, deadline: float, streams: tuple[_Stream, _Stream]
 ) -> Iterator[tuple[bytes, bool]]:
-    """Yield what arrives, with whether it is of stderr, until both streams have ended."""
+    """Yield what arrives, with whether it is of stderr, until both have the mark or have ended."""
     out, err = streams
     channel.settimeout(_GLANCE)
     while not out.mark():
@@ -130,6 +141,12 @@ def _text(data: bytearray) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def why_not_begun(channel: paramiko.Channel) -> str:
+    """Say why a channel has ended on which nothing was begun."""
+    alive = channel.get_transport().is_active()
+    return "the host starts no process for us" if alive else "the connection was lost"
+
+
 class Dialogue:
     """A script that runs while we talk to it, line by line. One thread reads, any may send."""
 
@@ -153,7 +170,8 @@ class Dialogue:
             self._channel.settimeout(max(0.01, deadline - time.monotonic()))
             chunk = self._channel.recv(_CHUNK)
             if not chunk:
-                raise EOFError("the script has ended")
+                ready = self._channel.event_ready
+                raise EOFError("the script has ended" if ready else why_not_begun(self._channel))
             self._rest += chunk
             if len(self._rest) > _LONGEST_LINE:
                 raise OSError("a line without an end")

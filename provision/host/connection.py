@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +13,15 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from provision.errors import ConnectError
-from provision.host.channel import CHANNEL_TIMEOUT, Dialogue, Result, read, send, send_one
+from provision.host.channel import (
+    CHANNEL_TIMEOUT,
+    Dialogue,
+    Result,
+    process,
+    read,
+    send,
+    why_not_begun,
+)
 from provision.host.client import KEEPALIVE, chain, client, known_hosts_files
 from provision.host.gateways import close_if_dead, shared
 from provision.host.known_hosts import UnknownKeyError
@@ -85,31 +92,36 @@ class Connection:
     ) -> Result:
         """Run `script` with root's sh on the host; raise `ConnectError` when it cannot be run.
 
-        `timeout` is in seconds and for the whole script; `on_line` gets each line of its output,
-        which is not kept where it returns something true.
+        `timeout` is in seconds and for the whole script; `on_line` gets each line of its output
+        but empty ones, and what it returns true for is not kept. With either of `on_line` and
+        `environment`, which all that it starts gets, the script is a process of its own.
         """
         self.transport()
         user = self._fabric.user
         with self._explained(self._fabric):
-            if on_line is None and not environment:
-                result = self._asked(script, timeout)
-            else:
-                result = self._alone(script, timeout, on_line, environment)
+            result = self._asked(script, timeout, on_line, environment)
         if user != "root" and not result.waits:
             if self._sudo.wants_tty(result.status, result.stderr):
                 return self.run(script, timeout=timeout, on_line=on_line, environment=environment)
             explain_sudo(self.where, user, result.status, result.stderr)
         return result
 
-    def _asked(self, script: str, timeout: float) -> Result:
+    def _asked(
+        self,
+        script: str,
+        timeout: float,
+        on_line: Callable[[str], object] | None,
+        environment: Mapping[str, str],
+    ) -> Result:
         """Run a script in a shell that stays for the next one: one login of sudo's for all."""
         said, word = "", nonce()
+        alone = on_line is not None or environment
         channel = self._idle()
         if channel is None:
             channel, said = self._root(_NOTHING)
         try:
-            send_one(channel, script, word)
-            result = read(channel, time.monotonic() + timeout, word=word)
+            send(channel, process(script, environment) if alone else script, word)
+            result = read(channel, time.monotonic() + timeout, word, on_line)
         except BaseException:
             channel.close()
             raise
@@ -117,6 +129,8 @@ class Connection:
             self._waiting.append(channel)
         else:
             channel.close()
+            if not channel.event_ready:
+                raise paramiko.SSHException(why_not_begun(channel))
         return result._replace(stderr=said + result.stderr)
 
     def _idle(self) -> paramiko.Channel | None:
@@ -126,30 +140,9 @@ class Connection:
             return None if channel.closed or channel.eof_received else channel
         return None
 
-    def _alone(
-        self,
-        script: str,
-        timeout: float,
-        on_line: Callable[[str], object] | None,
-        environment: Mapping[str, str],
-    ) -> Result:
-        """Run a script in a shell of its own, with the environment for all that it starts."""
-        self._dismiss()
-        channel, said = self._root(environment)
-        with channel:
-            send(channel, script)
-            result = read(channel, time.monotonic() + timeout, on_line)
-        return result._replace(stderr=said + result.stderr)
-
-    def _dismiss(self) -> None:
-        """End the shells that wait for scripts: an sshd may allow two sessions (MaxSessions)."""
-        while self._waiting:
-            self._waiting.pop().close()
-
     def dialogue(self, script: str, environment: Mapping[str, str] = _NOTHING) -> Dialogue:
         """Start `script` with root's sh and return what talks to it, beside other scripts."""
         self.transport()
-        self._dismiss()
         with self._explained(self._fabric):
             talk = Dialogue(self._root(environment)[0])
             talk.say(script)
@@ -180,7 +173,7 @@ class Connection:
                 self._fabric.open()
             except paramiko.ChannelException:
                 raise
-            except paramiko.SSHException:
+            except (paramiko.SSHException, TimeoutError):
                 if len(hops) > 1:
                     close_if_dead(hops[1])
                 raise
@@ -189,25 +182,13 @@ class Connection:
     def _root(self, environment: Mapping[str, str]) -> tuple[paramiko.Channel, str]:
         """Start a shell of root's that waits for a script; return it and what sudo said before."""
         user = self._fabric.user
-        channel = self._started(self._sudo.command(user, environment))
+        channel = _session(self._fabric.transport)
         try:
+            _begin(channel, self._sudo.command(user, environment))
             return channel, self._sudo.enter(channel, user, self.where)
         except BaseException:
             channel.close()
             raise
-
-    def _started(self, command: str) -> paramiko.Channel:
-        """Start a command; a host that accepts and then says nothing is cut off."""
-        transport: paramiko.Transport = self._fabric.transport
-        cut = threading.Timer(CHANNEL_TIMEOUT, transport.close)  # paramiko would wait for ever
-        cut.daemon = True
-        cut.start()
-        try:
-            channel = _session(transport)
-            channel.exec_command(command)
-        finally:
-            cut.cancel()
-        return channel
 
     @contextmanager
     def _explained(self, connection: Any, *, tried_again: bool = False) -> Iterator[None]:
@@ -231,6 +212,16 @@ def _session(transport: paramiko.Transport) -> paramiko.Channel:
         with attempt:
             channel: paramiko.Channel = transport.open_session(timeout=CHANNEL_TIMEOUT)
     return channel
+
+
+def _begin(channel: paramiko.Channel, command: str) -> None:
+    """Start a command and wait for no reply, as OpenSSH does: what is sent next comes behind it.
+
+    paramiko waits, for a round trip, and for ever where a host accepts and then says nothing. Who
+    reads sees what was refused: the channel has ended, and is not `event_ready`.
+    """
+    channel._wait_for_event = lambda: None  # type: ignore[attr-defined]  # noqa: SLF001
+    channel.exec_command(command)
 
 
 def _is_busy(error: Exception) -> bool:

@@ -101,18 +101,24 @@ probe_path() { # PATH [MAX_BYTES [SHA256]]: "type|mode|owner|group|size", then t
 }
 
 write_file() { # PATH MODE OWNER GROUP PROBED|absent SHA256 [CHECK]: stdin replaces the file, if as probed
-    write_file_path=$(readlink -f -- "$1") || { echo "provision: no folder for $1" >&2; return 1; }
+    write_file_path=$1
+    [ ! -L "$1" ] || write_file_path=$(readlink -f -- "$1") || write_file_path=
+    if [ -z "$write_file_path" ] || [ ! -d "${write_file_path%/*}/" ]; then
+        echo "provision: no folder for $1" >&2
+        return 1
+    fi
     write_file_new=$write_file_path.provision-new
     write_file_now=absent
-    [ ! -e "$write_file_path" ] || write_file_now=$(sha256sum <"$write_file_path" | cut -d' ' -f1)
-    if [ "$write_file_now" != "$5" ]; then
+    [ ! -e "$write_file_path" ] || write_file_now=$(sha256sum <"$write_file_path") || write_file_now=
+    if [ "${write_file_now%% *}" != "$5" ]; then
         echo "provision: $1 is no longer what was probed" >&2
         return 1
     fi
-    rm -f -- "$write_file_new"
+    [ ! -e "$write_file_new" ] && [ ! -L "$write_file_new" ] || rm -f -- "$write_file_new"
     # noclobber: what somebody else puts there meanwhile, a link above all, is not written into
     if (umask 077 && set -C && cat >"$write_file_new") &&
-        write_file_is "$6" && sh -c "${7:-:}" check "$write_file_new" && chown -- "$3:$4" "$write_file_new" && chmod -- "$2" "$write_file_new" &&
+        write_file_is "$6" && { [ -z "${7:-}" ] || sh -c "$7" check "$write_file_new"; } &&
+        chown -- "$3:$4" "$write_file_new" && chmod -- "$2" "$write_file_new" &&
         sync -- "$write_file_new" && mv -f -- "$write_file_new" "$write_file_path"; then
         sync -- "${write_file_path%/*}/"
     else
@@ -122,7 +128,8 @@ write_file() { # PATH MODE OWNER GROUP PROBED|absent SHA256 [CHECK]: stdin repla
 }
 
 write_file_is() { # SHA256: the new file holds all that was sent; a decoder that died is no end of file
-    [ "$(sha256sum <"$write_file_new" | cut -d' ' -f1)" = "$1" ] && return
+    write_file_sent=$(sha256sum <"$write_file_new")
+    [ "${write_file_sent%% *}" != "$1" ] || return 0
     echo "provision: the content of $write_file_path was cut on its way" >&2
     return 1
 }

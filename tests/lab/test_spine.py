@@ -57,18 +57,34 @@ def test_fingerprint_sees_a_touched_file(lab: Lab, bare: str) -> None:
     assert lab.exec(bare, FINGERPRINT).stdout != before
 
 
+def provisioned(lab: Lab, host: str) -> tuple[str, int, int]:
+    """Provision a host; return what was said, and its logins and execs by sshd's own account."""
+    before = len(lab.logs(host))
+    answer = inv("provision", "--inventory", lab.inventory, "--host", host, "--yes")
+    log = lab.logs(host)[before:]
+    assert answer.status == 0, answer.text
+    assert "subsystem" not in log
+    words = ("Accepted publickey", "Starting session: command")
+    logins, execs = (len(re.findall(word, log)) for word in words)
+    return answer.stdout, logins, execs
+
+
 def test_second_run_changes_nothing_in_one_connection_and_one_exec(
     lab: Lab, converged: str
 ) -> None:
-    """A converged host costs one login and one exec channel, by sshd's own account."""
-    before = len(lab.logs(converged))
-    answer = inv("provision", "--inventory", lab.inventory, "--host", converged, "--yes")
-    log = lab.logs(converged)[before:]
-    assert answer.status == 0, answer.text
-    assert "0 changes" in answer.stdout
-    assert len(re.findall("Accepted publickey", log)) == 1
-    assert len(re.findall("Starting session: command", log)) == 1
-    assert "subsystem" not in log
+    """A converged host costs one login and one exec channel."""
+    said, logins, execs = provisioned(lab, converged)
+    assert "0 changes" in said
+    assert (logins, execs) == (1, 1)
+
+
+def test_a_change_costs_a_second_exec_for_the_lock_and_no_more(lab: Lab, converged: str) -> None:
+    """Whatever a host changes: one login, the shell that reads, changes and probes, and the lock's."""
+    flip = 'sed -i \'s/"cdi": true/"cdi": false/\' /etc/docker/daemon.json'
+    assert lab.exec(converged, flip).returncode == 0
+    said, logins, execs = provisioned(lab, converged)
+    assert "1 change" in said
+    assert (logins, execs) == (1, 2)
 
 
 def test_second_run_costs_a_host_next_to_nothing(lab: Lab, converged: str) -> None:
