@@ -115,13 +115,14 @@ class Lease:
         """Return what marks a process on the host as one of this run's."""
         return {"PROVISION_RUN": self.run}
 
+    @property
+    def functions(self) -> str:
+        """Return the sh functions that scripts under the lock need."""
+        return functions("lock", "provision.host")
+
     def fence(self, word: str) -> str:
-        """Return sh that ends a script on a host whose lock is no longer ours: `word lost OWNER`."""
-        return (
-            f"{functions('lock', 'provision.host')}\n"
-            f"lock_is {self.run} || {{ printf '%s lost %s\\n' {word} "
-            '"$(cat "$lock/owner" 2>/dev/null)"; return 0; }\n'
-        )
+        """Return sh that ends a script where the lock is no longer ours (`word lost OWNER`), or we left."""
+        return f"lock_serves {self.run} {word} || return 0\n"
 
     def entry(self, event: Mapping[str, Any]) -> str:
         """Return a line of the journal but for its end, which the host writes."""
@@ -157,7 +158,7 @@ def _taken(connection: Connection, talk: Dialogue, word: str, say: Say) -> int:
     """Wait until the lock is ours; return how long ago somebody else had it, in seconds."""
     while True:
         try:
-            line = talk.hear(_PATIENCE + _BRIEF)
+            line = talk.hear(_BRIEF)
         except _LOST as error:
             raise ConnectError(
                 f"the lock cannot be taken: {talk.complaint().strip() or error}",

@@ -9,15 +9,30 @@ lock=$lock_home/lock
 journal=$lock_home/journal.jsonl
 
 journal() { # JSON WITHOUT ITS END: a line of the journal, with the time of this host
-    printf '%s,"at":"%s"}\n' "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$journal"
+    lock_time
+    printf '%s,"at":"%s"}\n' "$1" "$lock_at" >>"$journal"
 }
 
-lock_uptime() { # seconds since the host was booted: no clock that somebody sets
-    cut -d. -f1 /proc/uptime
+lock_time() { # sets lock_at to the time of this host, and lock_clock to its seconds; asked once a second
+    lock_now
+    [ "${lock_asked:-}" != "$lock_uptime" ] || return 0
+    lock_asked=$lock_uptime
+    lock_at=$(date -u '+%s %Y-%m-%dT%H:%M:%SZ')
+    lock_clock=${lock_at% *} lock_at=${lock_at#* }
+}
+
+lock_now() { # sets lock_uptime to the seconds since the host was booted: no clock that somebody sets
+    read -r lock_uptime _ </proc/uptime
+    lock_uptime=${lock_uptime%%.*}
+}
+
+lock_line() { # FILE: sets lock_said to its first line, or to nothing
+    lock_said=
+    [ ! -e "$1" ] || IFS= read -r lock_said <"$1" || :
 }
 
 lock_guard() { # let one at a time look at the lock and take it; ends with this shell
-    mkdir -p -- "$lock_home" && exec 9>>"$lock_home/guard" && flock -w 30 9
+    { [ -d "$lock_home" ] || mkdir -p -- "$lock_home"; } && exec 9>>"$lock_home/guard" && flock -w 30 9
 }
 
 lock_marked() { # NAME RUN: the processes that were started with NAME=RUN, other than this shell
@@ -39,9 +54,10 @@ lock_judge() { # SILENCE: prints free, held, manual, step or detached; kills a h
     [ ! -e "$lock/held" ] || { echo manual; return; }
     lock_run=$(cat "$lock/run")
     [ "$(cat "$lock/boot")" = "$(cat /proc/sys/kernel/random/boot_id)" ] || { echo dead; return; }
+    lock_now
     for lock_pid in $(lock_marked PROVISION_LOCK "$lock_run"); do
         [ ! -e "$lock/left" ] || break
-        if [ $(($(lock_uptime) - $(cat "$lock/beat"))) -lt "$1" ]; then echo held; return; fi
+        if [ $((lock_uptime - $(cat "$lock/beat"))) -lt "$1" ]; then echo held; return; fi
         kill -9 "$lock_pid" 2>/dev/null || :
     done
     if [ -n "$(lock_marked PROVISION_RUN "$lock_run")" ]; then echo step
@@ -59,38 +75,53 @@ lock_may() { # WHO STATE: whether WHO may take a lock in this state now
 
 lock_take() { # RUN WHO OWNER SILENCE PATIENCE WORD: prints `WORD taken AGE` or `WORD STATE OWNER`
     umask 077
-    lock_until=$(($(lock_uptime) + $5))
+    lock_now
+    lock_until=$((lock_uptime + $5))
     while :; do
         lock_guard || { echo "$6 busy {}"; return 1; }
         lock_state=$(lock_judge "$4")
         ! lock_may "$2" "$lock_state" || break
         exec 9>&-
-        if [ "$lock_state" != step ] || [ "$(lock_uptime)" -ge "$lock_until" ]; then
+        lock_now
+        if [ "$lock_state" != step ] || [ "$lock_uptime" -ge "$lock_until" ]; then
             echo "$6 $lock_state $(cat "$lock/owner")"
             return 1
         fi
         echo "$6 wait $(cat "$lock/owner")"
         sleep 1
     done
-    [ "$(stat -c %s -- "$journal" 2>/dev/null || echo 0)" -lt 4194304 ] || mv -f -- "$journal" "$journal.1"
-    [ "$lock_state" = free ] || journal "{\"run\":\"$(cat "$lock/run")\",\"event\":\"died\""
-    lock_age=$(($(date +%s) - $(stat -c %Y -- "$journal" 2>/dev/null || echo 0)))
+    lock_time
+    lock_wrote=$(stat -c '%s %Y' -- "$journal" 2>/dev/null) || lock_wrote='0 0'
+    lock_age=$((lock_clock - ${lock_wrote#* }))
+    [ "${lock_wrote% *}" -lt 4194304 ] || mv -f -- "$journal" "$journal.1"
+    if [ "$lock_state" != free ]; then
+        journal "{\"run\":\"$(cat "$lock/run")\",\"event\":\"died\""
+        lock_age=0
+    fi
     lock_write "$1" "$2" "$3" && journal "${3%\}},\"run\":\"$1\",\"event\":\"begin\"" || return
     exec 9>&-
     echo "$6 taken $lock_age"
 }
 
 lock_write() { # RUN WHO OWNER: put a whole lock in place
-    rm -rf -- "$lock.new" && mkdir -- "$lock.new" || return
+    [ ! -e "$lock.new" ] || rm -rf -- "$lock.new"
+    mkdir -- "$lock.new" || return
     printf '%s\n' "$1" >"$lock.new/run"
     printf '%s\n' "$2" >"$lock.new/who"
-    printf '%s,"since":"%s"}\n' "${3%\}}" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$lock.new/owner"
-    cat /proc/sys/kernel/random/boot_id >"$lock.new/boot" && lock_uptime >"$lock.new/beat"
-    rm -rf -- "$lock" && mv -T -- "$lock.new" "$lock"
+    printf '%s,"since":"%s"}\n' "${3%\}}" "$lock_at" >"$lock.new/owner"
+    lock_line /proc/sys/kernel/random/boot_id
+    printf '%s\n' "$lock_said" >"$lock.new/boot" && printf '%s\n' "$lock_uptime" >"$lock.new/beat" || return
+    [ ! -e "$lock" ] || rm -rf -- "$lock"
+    mv -T -- "$lock.new" "$lock"
 }
 
 lock_is() { # RUN: whether it has the lock
-    [ "$(cat "$lock/run" 2>/dev/null)" = "$1" ]
+    lock_line "$lock/run" && [ "$lock_said" = "$1" ]
+}
+
+lock_serves() { # RUN WORD: whether it has the lock, else `WORD lost OWNER`, and somebody waits for it
+    lock_is "$1" || { echo "$2 lost $(cat "$lock/owner" 2>/dev/null)"; return 1; }
+    [ ! -e "$lock/left" ]
 }
 
 lock_stop() { # RUN: end what it runs on this host, at once, and what it left running
@@ -114,13 +145,13 @@ lock_drop() { # RUN: give the lock back, if it is still ours
 }
 
 lock_hold() { # RUN WORD: keep the lock as long as somebody talks to us
-    while IFS= read -r lock_line; do
-        case $lock_line in
-            beat) ! lock_is "$1" || lock_uptime >"$lock/beat" ;;
+    while IFS= read -r lock_order; do
+        case $lock_order in
+            beat) ! lock_is "$1" || { lock_now && printf '%s\n' "$lock_uptime" >"$lock/beat"; } ;;
             stop) lock_stop "$1" ;;
-            note\ *) journal "${lock_line#note }" ;;
+            note\ *) journal "${lock_order#note }" ;;
             end\ *)
-                ! lock_is "$1" || journal "${lock_line#end }"
+                ! lock_is "$1" || journal "${lock_order#end }"
                 lock_drop "$1"
                 echo "$2 ended"
                 return
@@ -143,6 +174,7 @@ lock_by_hand() { # RUN WHO OWNER SILENCE WORD: keep the host until somebody give
     lock_guard || { echo "$5 busy {}"; return 1; }
     lock_state=$(lock_judge "$4")
     lock_may "$2" "$lock_state" || { echo "$5 $lock_state $(cat "$lock/owner")"; return 1; }
+    lock_time
     lock_write "$1" "$2" "$3" && : >"$lock/held" && journal "${3%\}},\"run\":\"$1\",\"event\":\"lock\""
     exec 9>&-
     echo "$5 taken 0"

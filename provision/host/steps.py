@@ -163,7 +163,7 @@ class Runner(NamedTuple):
             self.lease.note(_event(step, "done"))
 
     def _exec(self, before: Sequence[Step], steps: Sequence[Step]) -> None:
-        """Run commands in one exec."""
+        """Run commands by one script."""
         word = nonce()
         current = [0]
 
@@ -260,8 +260,10 @@ def _outputs(stdout: str, word: str) -> dict[int, tuple[int, str]]:
 
 
 def _steps_script(steps: Sequence[Step], word: str, lease: Lease | None) -> str:
+    """Return one script of all steps, of which none begins after we have lost the lock or left."""
+    fence = lease.fence(word) if lease else ""
     parts = [
-        f"printf '%s\\n' '{word} begin {index}'\n"
+        f"{fence}printf '%s\\n' '{word} begin {index}'\n"
         f"{_written(lease, step, 'step')}"
         f"(\nset -e\n{_variables(step.command)}{step.command.script}\n) 2>&1\n"
         f"provision_status=$?\n"
@@ -270,7 +272,7 @@ def _steps_script(steps: Sequence[Step], word: str, lease: Lease | None) -> str:
         "[ $provision_status -eq 0 ] || return 0"
         for index, step in enumerate(steps)
     ]
-    return framed("\n".join([lease.fence(word) if lease else "", *parts]))
+    return framed("\n".join([lease.functions if lease else "", *parts]))
 
 
 def _written(lease: Lease | None, step: Step, event: Literal["step", "done"]) -> str:

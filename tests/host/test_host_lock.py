@@ -153,6 +153,27 @@ def test_only_one_run_has_the_lock(host: Host) -> None:
     assert host.events == [("r1", "begin"), ("r1", "end"), ("r2", "begin")]
 
 
+def test_who_takes_the_lock_learns_when_a_run_was_there_before(host: Host) -> None:
+    """By the journal's last line, in whole seconds; a run that died may have changed things just now."""
+    first = host.taken("r1")
+    tell(first, 'end {"run":"r1","event":"end"')
+    assert said(first) == "ended"
+    journal, hour = host.home / "journal.jsonl", time.time() - 3600
+    for size in (None, 4 << 20):  # also where the journal is put aside for its size
+        if size:
+            os.truncate(journal, size)
+        os.utime(journal, (hour, hour))
+        second = host.take("r2")
+        state, age = said(second).split()
+        assert (state, int(age) // 10) == ("taken", 360)
+        tell(second, 'end {"run":"r2","event":"end"')
+        assert said(second) == "ended"
+    host.taken("r3").kill()
+    host.children[-1].wait()
+    os.utime(journal, (hour, hour))
+    assert said(host.take("r4")) in {"taken 0", "taken 1"}
+
+
 def test_run_whose_connection_ends_leaves_no_lock(host: Host) -> None:
     """When nobody talks any more and nothing runs, the lock goes and the journal says why."""
     hang_up(host.taken("r1"))
