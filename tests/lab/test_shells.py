@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -91,10 +92,11 @@ def test_what_reads_its_input_reads_no_script(connection: Connection) -> None:
 
 def test_two_sessions_are_enough(lab: Lab, connection: Connection) -> None:
     """Where sshd allows two (MaxSessions), a talk and one script after the other have room."""
-    lab.exec(HOST, "echo MaxSessions 2 >/etc/ssh/sshd_config.d/few.conf; systemctl reload ssh")
+    lab.exec(HOST, "echo MaxSessions 2 >/etc/ssh/sshd_config.d/few.conf; systemctl restart ssh")
     try:
         connection.close()  # what is open keeps what it was allowed
         connection.open()
+        connection.run("echo this shell waits", timeout=20)
         talk = connection.dialogue("provision_main() { echo ready; read -r _; }; provision_main\n")
         assert talk.hear(20) == "ready"
         for number in range(8):
@@ -104,4 +106,50 @@ def test_two_sessions_are_enough(lab: Lab, connection: Connection) -> None:
             assert lines == [str(number)]
         talk.close()
     finally:
-        lab.exec(HOST, "rm /etc/ssh/sshd_config.d/few.conf; systemctl reload ssh")
+        lab.exec(HOST, "rm /etc/ssh/sshd_config.d/few.conf; systemctl restart ssh")
+
+
+def test_a_script_that_is_listened_to_is_a_process_of_its_own(connection: Connection) -> None:
+    """All that it starts has the environment it was given, and `$$` is itself; no argument tells it."""
+    ask = "echo $$ ${MARK-none}; sh -c 'echo $MARK'; grep -l h1dden /proc/[0-9]*/cmdline; exit 9"
+    lines: list[str] = []
+    result = connection.run(ask, timeout=20, on_line=lines.append, environment={"MARK": "it's 1"})
+    shell = connection.run("echo $$ ${MARK-none}", timeout=20).stdout.split()
+    process, *mark = lines[0].split()
+    assert (mark, lines[1:], result.status) == (["it's", "1"], ["it's 1"], 9)
+    assert process != shell[0]
+    assert shell[1] == "none"
+
+
+def test_what_a_script_leaves_behind_speaks_into_no_answer(connection: Connection) -> None:
+    """A process that goes on to speak is waited for; one that has let go of the output is not."""
+    loud = (
+        "(for _ in 1 2 3 4 5 6 7 8 9; do sleep 0.1; echo noise; done) & sleep 30 >&- 2>&- & exit 5"
+    )
+    started = time.monotonic()
+    lines: list[str] = []
+    result = connection.run(loud, timeout=20, on_line=lines.append)
+    assert (result.status, lines) == (5, ["noise"] * 9)
+    answer = connection.run("echo; echo here; exit 3", timeout=20)
+    assert (answer.status, answer.stdout) == (3, "\nhere\n")
+    assert time.monotonic() - started < 10
+
+
+def test_a_host_that_is_gone_in_the_midst_of_a_script_is_given_up(
+    lab: Lab, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for its end hears of it in seconds that we set, not when TCP itself gives up."""
+    monkeypatch.setattr("provision.host.client._GONE", 3000)
+    monkeypatch.setattr("provision.host.connection.KEEPALIVE", 1)
+    connection.close()
+    connection.open()
+    with ThreadPoolExecutor(1) as pool:
+        began = Event()
+        script = "echo ready; sleep 300"
+        asked = pool.submit(connection.run, script, timeout=300, on_line=lambda _: began.set())
+        assert began.wait(20)
+        lab.exec(HOST, "iptables -I INPUT -p tcp --dport 22 -j DROP")
+        try:
+            assert asked.result(timeout=20).status == -1
+        finally:
+            lab.exec(HOST, "iptables -D INPUT -p tcp --dport 22 -j DROP; pkill -f 'sleep 300'")
