@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 INV := $(BIN)/inv
 PYTEST := $(BIN)/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# a fresh machine may be at its own upgrades: wait for these
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,12 +43,12 @@ check: setup test-tools  ## Lint, types and pure tests
 	$(PYTEST) -q -m "not lab" -n auto --dist loadfile
 
 test-tools:  # shells and tools that pure tests run scripts with
-	@missing=; for tool in busybox dash gpg setpriv ssh-keygen; do \
+	@missing=; for tool in apt-ftparchive busybox dash gpg setpriv ssh-keygen; do \
 	    command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 	    echo "== Installing$$missing (apt-get)"; \
-	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install \
-	        -y -q --no-install-recommends busybox dash gnupg openssh-client util-linux; \
+	    $(APT) update && $(APT) install -y --no-install-recommends \
+	        apt-utils busybox dash gnupg openssh-client util-linux; \
 	fi
 
 lab-test: setup  ## Tests on real hosts of the lab
@@ -64,8 +66,8 @@ bench: setup  ## Measure beside Fabric, OpenSSH, pyinfra and Ansible, on sshd pr
 	    [ -e $$path ] || missing="$$missing $$path"; done; \
 	if [ -n "$$missing" ]; then \
 	    echo "== Installing what has$$missing (apt-get)"; \
-	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install \
-	        -y -q --no-install-recommends openssh-server openssh-client util-linux python3-apt; \
+	    $(APT) update && $(APT) install -y --no-install-recommends \
+	        openssh-server openssh-client util-linux python3-apt; \
 	fi
 	$(SUDO) $(BIN)/python tests/benchmarks/bench.py
 
@@ -95,11 +97,11 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	    2>/dev/null && echo $$p && break; done || true); \
 	if [ -z "$$python" ]; then \
 	    echo "== Installing python3 and python3-venv (apt-get)"; \
-	    $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
-	        apt-get install -y -q --no-install-recommends python3 python3-venv; python=python3; \
+	    $(APT) update && $(APT) install -y --no-install-recommends \
+	        python3 python3-venv; python=python3; \
 	    if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-	        $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
-	            --no-install-recommends python3.11 python3.11-venv; python=python3.11; \
+	        $(APT) install -y --no-install-recommends \
+	            python3.11 python3.11-venv; python=python3.11; \
 	    fi; \
 	fi; \
 	$$python -c 'import sys; sys.exit("provision needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'; \

@@ -12,6 +12,7 @@ from pathlib import Path
 from provision.errors import LabError
 from provision.lab.process import Say, as_root, run, step
 
+_PATIENCE = 600  # seconds for whoever else installs packages
 PUBLIC_NAME = "deb.debian.org"
 POLICY = Path("/usr/sbin/policy-rc.d")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -37,7 +38,8 @@ def install(packages: list[str], say: Say) -> None:
         )
     with step(say, f"installing {', '.join(packages)} on this machine (apt-get)"):
         run(as_root(["apt-get", "update", "-q"]), check=False)
-        options = ["-y", "-q", "--no-install-recommends"]
+        # a fresh machine may be at its own upgrades: wait for these
+        options = ["-y", "-q", "--no-install-recommends", f"-oDPkg::Lock::Timeout={_PATIENCE}"]
         with_environment = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install"]
         with _no_service_starts():
             run(as_root([*with_environment, *options, *packages]))
