@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from provision.facts.families import Packages, enterprise_linux, packages_of
 
@@ -121,6 +121,9 @@ class Facts(_Fact):
     boot_id: str = ""
     systemd: bool = False
     """Booted with systemd."""
+    last_run: str = Field(default="", exclude=True)
+    """Which run had the host last, `none` before the first; empty while somebody has it. Where it is
+    still the same, no run was there in between."""
     os: OS
     cpus: int | None = None
     memory_bytes: int | None = None

@@ -12,6 +12,7 @@ from typing import Final
 from provision.facts.frame import Section
 from provision.facts.sections import text_of
 
+_OURS: Final = "/var/lib/provision"
 _DPKG: Final = "docker.io podman-docker containerd kubelet"
 _RPM: Final = "docker moby-engine docker-engine podman-docker containerd runc docker-runc kubelet"
 _CLUSTERS: Final = "k3s rke2 kubelet"
@@ -36,6 +37,12 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "host": Section(
         "read -r name </proc/sys/kernel/hostname; read -r id </proc/sys/kernel/random/boot_id; "
         'echo "$name"; echo "$id"; [ -d /run/systemd/system ] && echo systemd',
+        takes="nothing",
+    ),
+    # read before the lock is looked for, which is put in place before it is written: host/lock.sh
+    "last_run": Section(
+        f"last=none; [ ! -e {_OURS}/last_run ] || IFS= read -r last <{_OURS}/last_run || last=; "
+        f'[ -e {_OURS}/lock ] || echo "$last"',
         takes="nothing",
     ),
     "cpu": Section(

@@ -68,6 +68,10 @@ def _host(text: str) -> dict[str, Any]:
     return {"hostname": lines[0], "boot_id": lines[1], "systemd": "systemd" in lines[2:]}
 
 
+def _last_run(text: str) -> dict[str, Any]:
+    return {"last_run": text}
+
+
 def _cpu(text: str) -> dict[str, Any]:
     """Count what the kernel has online: `0-127`, `0-3,8-11`."""
     spans = [[int(number) for number in span.split("-")] for span in text.strip().split(",")]
@@ -192,6 +196,7 @@ def _toolkit(text: str) -> dict[str, Any]:
 _PARSERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
     "os": _os,
     "host": _host,
+    "last_run": _last_run,
     "cpu": _cpu,
     "memory": _memory,
     "disks": _disks,

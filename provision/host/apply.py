@@ -128,9 +128,9 @@ class _Run:
         """Take the lock and walk through the roles; facts that somebody else made old are read anew."""
         self.lease = orders.locks.take(self.connection, self.say)
         self.runner = self.runner._replace(lease=self.lease)
-        ago = clock() - orders.seen_at
-        fresh = 0 <= ago < self.lease.age - 1  # a host tells its age in whole seconds
-        self.seen = orders.seen if fresh and ago < _YOUNG else None
+        fresh = self.lease.before == orders.seen.facts.last_run != ""
+        young = 0 <= clock() - orders.seen_at < _YOUNG
+        self.seen = orders.seen if fresh and young else None
         self.all(orders.seen.facts if fresh else None)
 
     def all(self, facts: Facts | None) -> None:

@@ -101,11 +101,11 @@ class Locks:
 class Lease:
     """One host's lock, as long as we have it. Any thread may call."""
 
-    def __init__(self, run: str, talk: Dialogue, word: str, age: int) -> None:
+    def __init__(self, run: str, talk: Dialogue, word: str, before: str) -> None:
         """Know the dialogue with the shell that holds the lock on the host."""
         self.run = run
-        self.age = age
-        """Seconds since a run wrote the journal of this host before."""
+        self.before = before
+        """Which run had the host before, as `Facts.last_run`; empty where that may be at work yet."""
         self._talk = talk
         self._word = word
         self._lock = threading.Lock()
@@ -154,8 +154,8 @@ class Lease:
             self._talk.say(f"{line}\n")
 
 
-def _taken(connection: Connection, talk: Dialogue, word: str, say: Say) -> int:
-    """Wait until the lock is ours; return how long ago somebody else had it, in seconds."""
+def _taken(connection: Connection, talk: Dialogue, word: str, say: Say) -> str:
+    """Wait until the lock is ours; return which run had it before."""
     while True:
         try:
             line = talk.hear(_BRIEF)
@@ -170,7 +170,7 @@ def _taken(connection: Connection, talk: Dialogue, word: str, say: Say) -> int:
         if got != word:
             continue
         if state == "taken":
-            return int(detail)
+            return detail
         if state == "wait":
             say(f"wait for a step that {owner_of(detail)['who']}'s run left behind", "")
         else:

@@ -7,18 +7,18 @@
 lock_home=/var/lib/provision
 lock=$lock_home/lock
 journal=$lock_home/journal.jsonl
+lock_last=$lock_home/last_run # id of the run that had the lock last; empty = nobody knows what it still does
 
 journal() { # JSON WITHOUT ITS END: a line of the journal, with the time of this host
     lock_time
     printf '%s,"at":"%s"}\n' "$1" "$lock_at" >>"$journal"
 }
 
-lock_time() { # sets lock_at to the time of this host, and lock_clock to its seconds; asked once a second
+lock_time() { # sets lock_at to the time of this host; asked once a second
     lock_now
     [ "${lock_asked:-}" != "$lock_uptime" ] || return 0
     lock_asked=$lock_uptime
-    lock_at=$(date -u '+%s %Y-%m-%dT%H:%M:%SZ')
-    lock_clock=${lock_at% *} lock_at=${lock_at#* }
+    lock_at=$(date -u '+%Y-%m-%dT%H:%M:%SZ')
 }
 
 lock_now() { # sets lock_uptime to the seconds since the host was booted: no clock that somebody sets
@@ -73,7 +73,7 @@ lock_may() { # WHO STATE: whether WHO may take a lock in this state now
     esac
 }
 
-lock_take() { # RUN WHO OWNER SILENCE PATIENCE WORD: prints `WORD taken AGE` or `WORD STATE OWNER`
+lock_take() { # RUN WHO OWNER SILENCE PATIENCE WORD: prints `WORD taken LAST-RUN` or `WORD STATE OWNER`
     umask 077
     lock_now
     lock_until=$((lock_uptime + $5))
@@ -91,16 +91,17 @@ lock_take() { # RUN WHO OWNER SILENCE PATIENCE WORD: prints `WORD taken AGE` or 
         sleep 1
     done
     lock_time
-    lock_wrote=$(stat -c '%s %Y' -- "$journal" 2>/dev/null) || lock_wrote='0 0'
-    lock_age=$((lock_clock - ${lock_wrote#* }))
-    [ "${lock_wrote% *}" -lt 4194304 ] || mv -f -- "$journal" "$journal.1"
-    if [ "$lock_state" != free ]; then
+    [ "$(stat -c %s -- "$journal" 2>/dev/null || echo 0)" -lt 4194304 ] || mv -f -- "$journal" "$journal.1"
+    lock_said=none
+    [ ! -e "$lock_last" ] || lock_line "$lock_last"
+    lock_before=$lock_said
+    if [ "$lock_state" != free ]; then # it may have changed the host until just now
         journal "{\"run\":\"$(cat "$lock/run")\",\"event\":\"died\""
-        lock_age=0
+        lock_before=
     fi
     lock_write "$1" "$2" "$3" && journal "${3%\}},\"run\":\"$1\",\"event\":\"begin\"" || return
     exec 9>&-
-    echo "$6 taken $lock_age"
+    echo "$6 taken $lock_before"
 }
 
 lock_write() { # RUN WHO OWNER: put a whole lock in place
@@ -112,7 +113,7 @@ lock_write() { # RUN WHO OWNER: put a whole lock in place
     lock_line /proc/sys/kernel/random/boot_id
     printf '%s\n' "$lock_said" >"$lock.new/boot" && printf '%s\n' "$lock_uptime" >"$lock.new/beat" || return
     [ ! -e "$lock" ] || rm -rf -- "$lock"
-    mv -T -- "$lock.new" "$lock"
+    mv -T -- "$lock.new" "$lock" && printf '%s\n' "$1" >"$lock_last" # in this order: facts/questions.py
 }
 
 lock_is() { # RUN: whether it has the lock
@@ -185,5 +186,6 @@ lock_away() { # OWNER WORD: take the lock away from whoever has it
     lock_guard || { echo "$2 busy {}"; return 1; }
     if [ ! -d "$lock" ]; then echo "$2 free"; return; fi
     echo "$2 freed $(cat "$lock/owner")"
+    : >"$lock_last"
     journal "${1%\}},\"run\":\"$(cat "$lock/run")\",\"event\":\"unlock\"" && rm -rf -- "$lock"
 }

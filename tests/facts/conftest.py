@@ -49,6 +49,7 @@ _SYSTEM: Final = (
     "/proc/sys/kernel/osrelease",
     "/proc/sys/kernel/hostname",
     "/proc/sys/kernel/arch",
+    "/var/lib/provision",
 )
 _ASK: Final = Ask()
 

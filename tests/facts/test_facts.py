@@ -24,6 +24,7 @@ SECTIONS: Final = [
     "os",
     "machine",
     "host",
+    "last_run",
     "cpu",
     "memory",
     "pci",
@@ -392,3 +393,15 @@ def test_pythons_are_known_by_name_and_version(sections: Callable[..., str]) -> 
     facts = parse_facts(sections(python=text), "@word")
     assert facts.pythons == {"python3": "3.8", "python3.12": "3.12"}
     assert parse_facts(sections(python=""), "@word").pythons == {}
+
+
+@shells
+def test_the_last_run_is_known_where_nobody_is_at_work(machine: Machine, shell: str) -> None:
+    """It is for us alone: facts that are written down do not differ by it."""
+    assert machine.facts(shell).last_run == "none"
+    machine.file("/var/lib/provision/last_run", "94c3993092f64a0c\n")
+    facts = machine.facts(shell)
+    assert facts.last_run == "94c3993092f64a0c"
+    assert "last_run" not in facts.model_dump()
+    machine.file("/var/lib/provision/lock/run", "8eadbeef\n")
+    assert machine.facts(shell).last_run == ""

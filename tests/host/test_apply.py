@@ -24,7 +24,7 @@ from provision.state.role import Role
 
 SERVICE = SystemdService(name="thing")
 FOLDERS = tuple(Directory(name=f"/{name}", notify=(SERVICE.restart,)) for name in "ab")
-FACTS = Facts(os=OS(id="debian"))
+FACTS = Facts(os=OS(id="debian"), last_run="r1")
 RUNNING = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
 THERE = "directory|755|root|root|4096\n"
 
@@ -113,14 +113,14 @@ class Bearer:
 class Free:
     """Stands in for the locks of a run on a host that nobody else wants."""
 
-    def __init__(self, age: float) -> None:
-        """Know how many seconds ago somebody had the lock."""
-        self.age = age
+    def __init__(self, before: str) -> None:
+        """Know which run had the lock before."""
+        self.before = before
 
     def take(self, *_: object) -> SimpleNamespace:
         """Give the lock."""
         return SimpleNamespace(
-            age=self.age,
+            before=self.before,
             environment={},
             functions="",
             fence=lambda _: "",
@@ -138,14 +138,16 @@ def _apply(
     stopped: bool = False,
     carrier: Bearer | None = None,
     seconds: float = 0,
-    age: float = 1 << 40,
+    before: str = FACTS.last_run,
 ) -> Outcome:
-    """Plan, and apply the plan when it is `seconds` old and the last run on the host `age`."""
+    """Plan, and apply the plan when it is `seconds` old, after a run `before`."""
     connection = cast("Connection", steered)
     roles = {"given": Given()}
     seen = look(connection, roles, FACTS)
     shown, begun = seen.plan("gpu01"), clock() - seconds
-    orders = Orders(roles, seen, shown, cast("Locks", Free(age)), begun, lambda: stopped, carrier)
+    orders = Orders(
+        roles, seen, shown, cast("Locks", Free(before)), begun, lambda: stopped, carrier
+    )
     return apply_plan(connection, orders, lambda _step, _line: None)
 
 
@@ -250,16 +252,16 @@ def test_whoever_ends_is_waited_for_by_nobody(steered: Steered, how: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("seconds", "age", "probes"),
-    [(1, 1 << 40, 1), (11, 1 << 40, 2), (5, 0, 2), (5, 5, 2), (5, 6, 2), (5, 7, 1)],
+    ("seconds", "before", "probes"),
+    [(1, "r1", 1), (9, "r1", 1), (11, "r1", 2), (1, "r2", 2), (1, "", 2), (1, "none", 2)],
 )
 def test_a_host_is_probed_again_before_a_change_unless_the_plan_is_of_just_now(
-    steered: Steered, monkeypatch: pytest.MonkeyPatch, seconds: float, age: float, probes: int
+    steered: Steered, monkeypatch: pytest.MonkeyPatch, seconds: float, before: str, probes: int
 ) -> None:
-    """Of just now: less than 10 s old, and nobody's run was there since, to a whole second."""
+    """Of just now: less than 10 s old, and nobody's run was there since."""
     monkeypatch.setattr("provision.host.look.read_facts", lambda _: FACTS)
     steered.there = {"/a"}
     probed = []
     steered.on_probe = lambda script: probed.append("probe_path /a" in script)
-    assert _apply(steered, seconds=seconds, age=age).error == ""
+    assert _apply(steered, seconds=seconds, before=before).error == ""
     assert sum(probed) == probes

@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from provision.facts.questions import SECTIONS
 from provision.host.channel import Result
 from provision.host.hold import _events
 from provision.state.shell import framed, functions, quote
@@ -68,7 +69,7 @@ class Host:
     def taken(self, run: str, who: str = "anna@a") -> subprocess.Popen[str]:
         """Let a run take the lock, and see that it has it."""
         child = self.take(run, who)
-        assert said(child).startswith("taken "), run
+        assert said(child).split()[0] == "taken", run
         return child
 
     def step(self, run: str) -> subprocess.Popen[str]:
@@ -85,6 +86,12 @@ class Host:
         lines = list(_events(Result(0, text, "")))
         assert len(lines) == len(text.splitlines())
         return [(line["run"], line["event"]) for line in lines]
+
+    @property
+    def last_run(self) -> str:
+        """Return what a look at the host tells of the last run."""
+        text = SECTIONS["last_run"].text.replace("/var/lib/provision", str(self.home))
+        return self.call(f"{text}\n").strip()
 
     @property
     def is_locked(self) -> bool:
@@ -153,25 +160,23 @@ def test_only_one_run_has_the_lock(host: Host) -> None:
     assert host.events == [("r1", "begin"), ("r1", "end"), ("r2", "begin")]
 
 
-def test_who_takes_the_lock_learns_when_a_run_was_there_before(host: Host) -> None:
-    """By the journal's last line, in whole seconds; a run that died may have changed things just now."""
-    first = host.taken("r1")
+def test_whoever_looked_before_learns_whether_a_run_was_there_since(host: Host) -> None:
+    """What a look and the taking of the lock tell is the same where nobody was, and never else."""
+    assert host.last_run == "none"
+    first = host.take("r1")
+    assert (said(first), host.last_run) == ("taken none", "")
     tell(first, 'end {"run":"r1","event":"end"')
-    assert said(first) == "ended"
-    journal, hour = host.home / "journal.jsonl", time.time() - 3600
-    for size in (None, 4 << 20):  # also where the journal is put aside for its size
-        if size:
-            os.truncate(journal, size)
-        os.utime(journal, (hour, hour))
-        second = host.take("r2")
-        state, age = said(second).split()
-        assert (state, int(age) // 10) == ("taken", 360)
-        tell(second, 'end {"run":"r2","event":"end"')
-        assert said(second) == "ended"
-    host.taken("r3").kill()
-    host.children[-1].wait()
-    os.utime(journal, (hour, hour))
-    assert said(host.take("r4")) in {"taken 0", "taken 1"}
+    assert (said(first), host.last_run) == ("ended", "r1")
+    second = host.take("r2")
+    assert said(second) == "taken r1"
+    second.kill()
+    second.wait()
+    assert host.last_run == ""  # its steps may be at work
+    third = host.take("r3")
+    assert said(third) == "taken"
+    assert host.call(f"lock_away '{{}}' {WORD}").startswith(f"{WORD} freed")
+    assert host.last_run == ""  # here too
+    assert said(host.take("r4")) == "taken"
 
 
 def test_run_whose_connection_ends_leaves_no_lock(host: Host) -> None:
