@@ -138,7 +138,9 @@ class Lab:
     def logs(self, host: str | LabHost) -> str:
         """Return what sshd said, a line for each login and each session it started."""
         identifiers = "-t sshd -t sshd-session -t sshd-auth"
-        return self.exec(host, f"journalctl --no-pager -o cat {identifiers}").stdout
+        return self.exec(
+            host, f"journalctl --sync; journalctl --no-pager -o cat {identifiers}"
+        ).stdout
 
     def gpu(self, host: str | LabHost, profile: str) -> None:
         """Let a host look as if it had the GPUs, or the fault, of a profile."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from provision.errors import LabError
+from provision.lab.names import cache, locked
 from provision.lab.process import Say, as_root, run, step
 
 _PATIENCE = 600  # seconds for whoever else installs packages
@@ -47,14 +48,18 @@ def install(packages: list[str], say: Say) -> None:
 
 def ensure_tools(say: Say) -> None:
     """Install the tools that building a lab takes, those that are missing."""
-    missing = {package for tool, package in TOOLS.items() if shutil.which(tool) is None}
-    if not KEYRING.exists():
-        missing.add("debian-archive-keyring")
-    if missing:
-        install(sorted(missing), say)
+    if _missing():
+        with locked(cache()):  # who else makes a lab here may just have done so
+            if missing := _missing():
+                install(missing, say)
 
 
-@cache
+def _missing() -> list[str]:
+    packages = {package for tool, package in TOOLS.items() if shutil.which(tool) is None}
+    return sorted(packages if KEYRING.exists() else {*packages, "debian-archive-keyring"})
+
+
+@functools.cache
 def debian_mirror() -> str:
     """Return the Debian mirror that this machine's own apt uses, else Debian's public name."""
     own = os.environ.get("PROVISION_LAB_DEBIAN_MIRROR")
@@ -69,7 +74,7 @@ def debian_mirror() -> str:
     return f"http://{PUBLIC_NAME}/debian"
 
 
-@cache
+@functools.cache
 def architecture() -> str:
     """Return Debian's name of this machine's architecture."""
     return run(["dpkg", "--print-architecture"]).stdout.strip()

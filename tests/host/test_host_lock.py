@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import signal
 import subprocess
 import threading
@@ -36,17 +38,23 @@ class Host:
         self.home = home
         self.shell = shell
         self.children: list[subprocess.Popen[str]] = []
+        self.mark = f"_{secrets.token_hex(4).upper()}"
+        """At the end of the variables by which a run's processes are known, wherever they run."""
 
     def start(self, call: str, **environment: str) -> subprocess.Popen[str]:
         """Start a call of the lock's functions as a run does: by a shell's stdin, which stays open."""
         text = functions("lock", "provision.host").replace("/var/lib/provision", str(self.home))
+        text = re.sub("PROVISION_(LOCK|RUN)", rf"\g<0>{self.mark}", text)
         child = subprocess.Popen(
             [*self.shell, "-s"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **environment},
+            env={
+                **os.environ,
+                **{f"{name}{self.mark}": text for name, text in environment.items()},
+            },
             start_new_session=True,
         )
         self.children.append(child)
@@ -215,7 +223,7 @@ def test_step_that_still_runs_keeps_the_lock(host: Host) -> None:
         state = said(patient)
         if not state.startswith("wait"):
             break
-    assert state.startswith("taken ")
+    assert state.split()[0] == "taken"
 
 
 def test_reboot_proves_that_a_run_is_gone(host: Host) -> None:
@@ -280,7 +288,7 @@ def test_stop_ends_every_process_of_the_run_and_no_other(host: Host) -> None:
     other = host.step("r9")
     tell(first, "stop")
     assert stubborn.wait(timeout=10) != 0
-    assert _processes("PROVISION_RUN=r1") == []
+    _until(lambda: _processes(f"PROVISION_RUN{host.mark}=r1") == [])
     assert other.poll() is None
     tell(first, 'end {"run":"r1","event":"end"')
     assert said(first) == "ended"

@@ -47,7 +47,7 @@ class Answer:
         ]
 
 
-def inv(*words: str | Path, timeout: float = 300, **environment: str) -> Answer:
+def inv(*words: str | Path, timeout: float = 900, **environment: str) -> Answer:
     """Run `inv` with `words` from the project's folder, without a terminal."""
     done = subprocess.run(
         [INV, *map(str, words)],

@@ -12,7 +12,7 @@ from provision import lab as labs
 from provision.lab import Lab
 
 LAB = f"{NAME}-vllm"
-PATIENCE = 900  # seconds; beside other tests an engine starts slowly
+PATIENCE = 2400  # seconds; beside other tests an engine starts slowly
 
 
 class Engines(NamedTuple):

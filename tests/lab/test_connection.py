@@ -119,7 +119,7 @@ def test_hosts_that_hang_cost_their_own_time_out(lab: Lab, write_inventory: Writ
         answer = inv("facts", "--inventory", path, timeout=100)
     finally:
         lab.exec("gpu01", "kill -CONT $(cat /run/sshd.pid 2>/dev/null || pgrep -o sshd)")
-    assert time.monotonic() - begun < 2 * TIME_OUT
+    assert time.monotonic() - begun < 3 * TIME_OUT
     assert answer.status == 1
     assert "gpu02" in answer.stdout
     assert len(answer.lines_about("gpu01")) == 1, answer.text

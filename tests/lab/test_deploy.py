@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -285,7 +286,7 @@ def waiting(path: Path) -> subprocess.Popen[str]:
     """Begin to deploy to the first host, and return when it waits there for the new `embed`."""
     running = begin("deploy", "--inventory", path, "--host", "gpu01", "--yes")
     assert running.stdout
-    said = list(iter(running.stdout.readline, "gpu01: wait for embed\n"))
+    said = list(takewhile(lambda line: line != "gpu01: wait for embed\n", running.stdout))
     assert "gpu01: start embed\n" in said
     return running
 

@@ -136,7 +136,7 @@ def test_a_slow_hub_keeps_to_its_rate(hub: Hub, big: str) -> None:
     began = time.monotonic()
     with ask(hub, big) as answer:
         assert len(answer.read()) == BIG
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 10
 
 
 def test_the_log_counts_bytes_exactly(hub: Hub, big: str) -> None:

@@ -81,7 +81,7 @@ def test_a_host_whose_peer_dies_still_gets_the_model(slow: Lab, hub: Hub, tmp_pa
     slow.kill("gpu01")
     hub.clear_log()
     try:
-        text = running.communicate(timeout=120)[0]
+        text = running.communicate(timeout=300)[0]
     finally:
         slow.start("gpu01")
     assert (running.returncode, "Traceback" in text) == (0, False), text

@@ -82,7 +82,8 @@ def test_a_hanging_nvidia_smi_costs_its_host_alone(healthy: Fleet) -> None:
         swept = healthy.sweep()
     assert_found(swept, "nvidia-smi-hangs")
     assert swept.told(OTHER) == ""
-    assert swept.hosts[OTHER]["seconds"] < 8 < swept.hosts[HOST]["seconds"] < 20
+    assert 8 < swept.hosts[HOST]["seconds"] < 60
+    assert swept.hosts[OTHER]["seconds"] < swept.hosts[HOST]["seconds"] - 4
 
 
 def test_a_sweep_can_be_narrowed(healthy: Fleet) -> None:
@@ -145,7 +146,7 @@ def test_a_host_that_is_not_reached_is_a_row(healthy: Fleet, tmp_path: Path) -> 
 def test_a_deep_sweep_starts_one_container_and_leaves_none(healthy: Fleet) -> None:
     """Of an image that is there; it pulls nothing, and says nothing of a host that is well."""
     target = healthy.target
-    before, since = target.root(CONTAINERS), target.root("date +%s")
+    before, since = target.root(CONTAINERS), target.root("date +%s.%N").strip()
     swept = healthy.sweep("--host", HOST, "--deep")
     assert (swept.answer.status, swept.told()) == (0, "")
     assert "toolkit.container" in swept.hosts[HOST]["checks"]

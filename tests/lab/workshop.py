@@ -133,7 +133,7 @@ class Workshop:
         """Its inventory."""
         return self.folder / "inventories/prod.yaml"
 
-    def inv(self, *words: str | Path, token: str = TOKEN, timeout: float = 120) -> Answer:
+    def inv(self, *words: str | Path, token: str = TOKEN, timeout: float = 600) -> Answer:
         """Type `inv …` in its folder."""
         done = subprocess.run(
             [INV, *map(str, words)],
