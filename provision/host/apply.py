@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from provision.errors import (
     ApplyError,
     ConnectError,
+    LockError,
     ProvisionError,
     of_host,
     unexpected,
@@ -83,17 +84,19 @@ def apply_plan(connection: Connection, orders: Orders, say: Say) -> Outcome:
     run = _Run(connection, orders, say)
     started = time.monotonic()
     error = trace = ""
+    seen = True
     try:
         run.locked(orders)
     except ProvisionError as failure:
         error, trace = str(failure), traceback.format_exc()
+        seen = not isinstance(failure, ConnectError) and not getattr(failure, "left", False)
     except Exception as failure:  # noqa: BLE001  one host's surprise must not stop the others
-        error, trace = unexpected(failure), traceback.format_exc()
+        error, trace, seen = unexpected(failure), traceback.format_exc(), False
     if error:
         error = redact(of_host(orders.shown.host, f"{error}{run.still_to_do}"))
     outcome = run.outcome(error, time.monotonic() - started)
     if run.lease:
-        orders.locks.end(run.lease, _summary(outcome))
+        orders.locks.end(run.lease, _summary(outcome), seen=seen)
     if orders.carrier:
         orders.carrier.gave_up(connection.host)
     return outcome.model_copy(update={"trace": redact(trace)})
@@ -197,7 +200,7 @@ class _Run:
             with suppress(ProvisionError):  # the step's own error is the one to tell
                 self._salvage(now, seen, error)
             raise
-        except ConnectError:  # nobody knows how far it came
+        except (ConnectError, LockError):  # nobody knows how far it came
             self._notified(now, set(ids))
             raise
         self._notified(now, set(ids))

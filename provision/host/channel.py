@@ -69,8 +69,9 @@ def process(script: str, environment: Mapping[str, str]) -> str:
     with its stdout is waited for: they would speak into what is asked next.
     """
     words = "".join(f"{name}={quote(value)} " for name, value in environment.items())
-    alone = f"printf '%s\\n' {quote(script)} | {words}sh -s 3>&- 4>&-"
-    watched = f"{{ {alone}; echo $? >&3; }} | cat >&4 3>&-"
+    alone = f"printf '%s\\n' {quote(script)} | {words}sh -s 2>&5 3>&- 4>&- 5>&-"
+    # bash says of a process that was killed which command it was: all of the script
+    watched = f"{{ {alone}; echo $? >&3; }} 5>&2 2>/dev/null | cat >&4 3>&-"
     return f'{{ provision_ended=$({{ {watched}; }} 3>&1); }} 4>&1\nexit "$provision_ended"'
 
 

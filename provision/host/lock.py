@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -72,11 +73,14 @@ class Locks:
                 self._heart.start()
         return lease
 
-    def end(self, lease: Lease, what_came: Mapping[str, Any]) -> None:
-        """Give a host back and leave in its journal what came of it."""
+    def end(self, lease: Lease, what_came: Mapping[str, Any], *, seen: bool = True) -> None:
+        """Give a host back and leave in its journal what came of it.
+
+        Where nobody has `seen` how the last step ended, the host keeps the lock while that runs.
+        """
         with self._lock:
             self._leases.discard(lease)
-        lease.end(what_came)
+        lease.end(what_came, seen=seen)
 
     def stop(self) -> None:
         """End what runs on all hosts, at once; their locks stay until they are given back."""
@@ -121,8 +125,15 @@ class Lease:
         return functions("lock", "provision.host")
 
     def fence(self, word: str) -> str:
-        """Return sh that ends a script where the lock is no longer ours (`word lost OWNER`), or we left."""
+        """Return sh that ends a script where the lock is not ours any more; see `kept`."""
         return f"lock_serves {self.run} {word} || return 0\n"
+
+    @staticmethod
+    def kept(host: str, said: str, word: str) -> None:
+        """Raise `LockError` where a fence has ended a script that `said` this."""
+        lost = re.search(rf"^{word} (lost|left)(?: (.*))?$", said, re.MULTILINE)
+        if lost:
+            raise refusal(host, lost[1], lost[2] or "")
 
     def entry(self, event: Mapping[str, Any]) -> str:
         """Return a line of the journal but for its end, which the host writes."""
@@ -140,9 +151,9 @@ class Lease:
         """End what the run runs on the host."""
         self._say("stop")
 
-    def end(self, event: Mapping[str, Any]) -> None:
+    def end(self, event: Mapping[str, Any], *, seen: bool) -> None:
         """Give the lock back, with a last line in the journal."""
-        self._say(f"end {self.entry({'event': 'end', **event})}")
+        self._say(f"{'end' if seen else 'leave'} {self.entry({'event': 'end', **event})}")
         with suppress(*_LOST):
             while self._talk.hear(_BRIEF) != f"{self._word} ended":
                 pass
@@ -179,6 +190,12 @@ def _taken(connection: Connection, talk: Dialogue, word: str, say: Say) -> str:
 
 def refusal(host: str, state: str, detail: str) -> LockError:
     """Return the error of a host that somebody else has, in one of the states that `lock.sh` knows."""
+    if state == "left" or (state == "lost" and not detail):
+        return LockError(
+            "the lock is not ours any more: its session on the host ended, or somebody unlocked it",
+            where=host,
+            remedy=f"Look at: inv history --host {host}; then run again.",
+        )
     owner = owner_of(detail)
     who, since = owner["who"], owner["since"]
     what = {
@@ -186,7 +203,7 @@ def refusal(host: str, state: str, detail: str) -> LockError:
         "manual": f"locked by {who} since {since}: {owner['why']}",
         "step": f"a step of {who}'s run, which ended early, still runs",
         "detached": f"a download that {who} left there goes on, and keeps the host",
-        "lost": f"the lock was taken away by {who}: {owner['what']}",
+        "lost": f"the lock is not ours any more, but {who}'s since {since}: {owner['what']}",
     }.get(state, "several runs want the lock at once")
     return LockError(
         what,

@@ -4,6 +4,7 @@
 #   who    who has it               beat  uptime of the host at the last sign of life, in seconds
 #   owner  who, since when and what, as a JSON object       held  there = kept by hand
 #   left   there = nobody talks to the holder any more, which waits for what still runs
+#   ended  there = and its end is in the journal
 lock_home=/var/lib/provision
 lock=$lock_home/lock
 journal=$lock_home/journal.jsonl
@@ -59,6 +60,7 @@ lock_judge() { # SILENCE: prints free, held, manual, step or detached; kills a h
         [ ! -e "$lock/left" ] || break
         if [ $((lock_uptime - $(cat "$lock/beat"))) -lt "$1" ]; then echo held; return; fi
         kill -9 "$lock_pid" 2>/dev/null || :
+        true >"$lock/left" # for a script of its run that goes on
     done
     if [ -n "$(lock_marked PROVISION_RUN "$lock_run")" ]; then echo step
     elif [ -n "$(lock_units)" ]; then echo detached
@@ -84,10 +86,10 @@ lock_take() { # RUN WHO OWNER SILENCE PATIENCE WORD: prints `WORD taken LAST-RUN
         exec 9>&-
         lock_now
         if [ "$lock_state" != step ] || [ "$lock_uptime" -ge "$lock_until" ]; then
-            echo "$6 $lock_state $(cat "$lock/owner")"
+            lock_tell "$6 $lock_state"
             return 1
         fi
-        echo "$6 wait $(cat "$lock/owner")"
+        lock_tell "$6 wait"
         sleep 1
     done
     lock_time
@@ -96,7 +98,7 @@ lock_take() { # RUN WHO OWNER SILENCE PATIENCE WORD: prints `WORD taken LAST-RUN
     [ ! -e "$lock_last" ] || lock_line "$lock_last"
     lock_before=$lock_said
     if [ "$lock_state" != free ]; then # it may have changed the host until just now
-        journal "{\"run\":\"$(cat "$lock/run")\",\"event\":\"died\""
+        [ -e "$lock/ended" ] || journal "{\"run\":\"$(cat "$lock/run")\",\"event\":\"died\""
         lock_before=
     fi
     lock_write "$1" "$2" "$3" && journal "${3%\}},\"run\":\"$1\",\"event\":\"begin\"" || return
@@ -116,13 +118,20 @@ lock_write() { # RUN WHO OWNER: put a whole lock in place
     mv -T -- "$lock.new" "$lock" && printf '%s\n' "$1" >"$lock_last" # in this order: facts/questions.py
 }
 
+lock_tell() { # WORDS: say them, and who has the lock
+    printf '%s %s\n' "$1" "$(cat "$lock/owner")"
+}
+
 lock_is() { # RUN: whether it has the lock
     lock_line "$lock/run" && [ "$lock_said" = "$1" ]
 }
 
-lock_serves() { # RUN WORD: whether it has the lock, else `WORD lost OWNER`, and somebody waits for it
-    lock_is "$1" || { echo "$2 lost $(cat "$lock/owner" 2>/dev/null)"; return 1; }
-    [ ! -e "$lock/left" ]
+lock_serves() { # RUN WORD: whether a step may begin; else `WORD lost OWNER`, or `WORD left`: nobody holds it
+    lock_is "$1" || { lock_tell "$2 lost" 2>/dev/null; return 1; }
+    lock_line /proc/sys/kernel/random/boot_id
+    lock_boot=$lock_said
+    lock_line "$lock/boot"
+    [ ! -e "$lock/left" ] && [ "$lock_said" = "$lock_boot" ] || { echo "$2 left"; return 1; }
 }
 
 lock_stop() { # RUN: end what it runs on this host, at once, and what it left running
@@ -150,31 +159,36 @@ lock_hold() { # RUN WORD: keep the lock as long as somebody talks to us
         case $lock_order in
             beat) ! lock_is "$1" || { lock_now && printf '%s\n' "$lock_uptime" >"$lock/beat"; } ;;
             stop) lock_stop "$1" ;;
-            note\ *) journal "${lock_order#note }" ;;
+            note\ *) ! lock_is "$1" || journal "${lock_order#note }" ;;
             end\ *)
                 ! lock_is "$1" || journal "${lock_order#end }"
                 lock_drop "$1"
                 echo "$2 ended"
                 return
                 ;;
+            leave\ *) # as `end`, but nobody saw how a step ended
+                ! lock_is "$1" || { journal "${lock_order#leave }" && true >"$lock/ended"; }
+                echo "$2 ended"
+                break
+                ;;
         esac
     done
-    ! lock_is "$1" || : >"$lock/left"
+    ! lock_is "$1" || true >"$lock/left"
     while lock_is "$1" && [ -n "$(lock_marked PROVISION_RUN "$1")$(lock_units)" ]; do sleep 1; done
-    ! lock_is "$1" || journal "{\"run\":\"$1\",\"event\":\"died\""
+    ! lock_is "$1" || [ -e "$lock/ended" ] || journal "{\"run\":\"$1\",\"event\":\"died\""
     lock_drop "$1"
 }
 
 lock_show() { # WORD: who has the host
     lock_state=$(lock_judge 2147483647)
-    echo "$1 $lock_state $(cat "$lock/owner" 2>/dev/null)"
+    lock_tell "$1 $lock_state" 2>/dev/null
 }
 
 lock_by_hand() { # RUN WHO OWNER SILENCE WORD: keep the host until somebody gives it back
     umask 077
     lock_guard || { echo "$5 busy {}"; return 1; }
     lock_state=$(lock_judge "$4")
-    lock_may "$2" "$lock_state" || { echo "$5 $lock_state $(cat "$lock/owner")"; return 1; }
+    lock_may "$2" "$lock_state" || { lock_tell "$5 $lock_state"; return 1; }
     lock_time
     lock_write "$1" "$2" "$3" && : >"$lock/held" && journal "${3%\}},\"run\":\"$1\",\"event\":\"lock\""
     exec 9>&-
@@ -185,7 +199,8 @@ lock_away() { # OWNER WORD: take the lock away from whoever has it
     umask 077
     lock_guard || { echo "$2 busy {}"; return 1; }
     if [ ! -d "$lock" ]; then echo "$2 free"; return; fi
-    echo "$2 freed $(cat "$lock/owner")"
-    : >"$lock_last"
-    journal "${1%\}},\"run\":\"$(cat "$lock/run")\",\"event\":\"unlock\"" && rm -rf -- "$lock"
+    lock_freed=$(lock_tell "$2 freed")
+    true >"$lock_last"
+    journal "${1%\}},\"run\":\"$(cat "$lock/run")\",\"event\":\"unlock\""
+    rm -rf -- "$lock" && printf '%s\n' "$lock_freed" # also where the disk is full
 }

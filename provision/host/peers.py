@@ -167,7 +167,9 @@ class Peers:
                 listener.tell(int(progress[1]), int(progress[2]))
 
         timeout = _BRIEF + bulk.size_bytes / _SLOWEST
-        result = connection.run(script, timeout=timeout, on_line=on_line)
+        result = connection.run(
+            script, timeout=timeout, on_line=on_line, environment=listener.environment
+        )
         try:
             _judge(result, connection.host, bulk.folder)
         except _PeerError as error:

@@ -6,16 +6,18 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
-from provision.errors import ApplyError
+from provision.errors import ApplyError, ConnectError, LockError
 from provision.host.bulk import Listener
 from provision.host.connection import Connection
-from provision.host.lock import Lease, refusal
+from provision.host.lock import Lease
 from provision.inventory.schema import Host
 from provision.state.plan import Step
 from provision.state.resource import Bulk, Calls, Command, Transfer
 from provision.state.shell import framed, literal, nonce, quote
+
+_FENCE: Final = 60  # seconds to see whether the lock is still ours
 
 
 class StepError(ApplyError):
@@ -111,7 +113,7 @@ class Runner(NamedTuple):
         rescue = [Step(ids=failed.ids, command=command) for command in failed.command.rescue]
         try:
             self.run(rescue)
-        except StepError as second:
+        except (StepError, LockError, ConnectError) as second:
             said = f"The way back failed too: {second.where}: {second.what}. {second.remedy}"
             return error.followed_by(said)
         seconds = time.monotonic() - risky
@@ -144,7 +146,7 @@ class Runner(NamedTuple):
             self.say(doing[0], Amount(done, total))
 
         say(title, "")
-        listener = Listener(say, tell, self.stopped)
+        listener = Listener(say, tell, self.stopped, self._environment)
         try:
             with self._noted(step):
                 return self.carrier.carry(self.connection, transfer, listener)
@@ -155,12 +157,20 @@ class Runner(NamedTuple):
 
     @contextmanager
     def _noted(self, step: Step) -> Iterator[None]:
-        """Write into the journal that a step begins which runs no script, and that it was done."""
+        """Write into the journal that a step begins which is no script of ours, and that it was done."""
         if self.lease:
+            word = nonce()
+            script = framed(f"{self.lease.functions}\n{self.lease.fence(word)}")
+            said = self.connection.run(script, timeout=_FENCE).stdout
+            self.lease.kept(self.connection.host.name, said, word)
             self.lease.note(_event(step, "step"))
         yield
         if self.lease:
             self.lease.note(_event(step, "done"))
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        return self.lease.environment if self.lease else {}
 
     def _exec(self, before: Sequence[Step], steps: Sequence[Step]) -> None:
         """Run commands by one script."""
@@ -180,20 +190,18 @@ class Runner(NamedTuple):
 
         timeout = sum(step.command.timeout for step in steps)
         script = _steps_script(steps, word, self.lease)
-        environment = self.lease.environment if self.lease else {}
         result = self.connection.run(
-            script, timeout=timeout, on_line=on_line, environment=environment
+            script, timeout=timeout, on_line=on_line, environment=self._environment
         )
-        lost = re.search(rf"^{word} lost (.*)$", result.stdout, re.MULTILINE)
-        if lost:
-            raise refusal(self.connection.host.name, "lost", lost[1])
+        Lease.kept(self.connection.host.name, result.stdout, word)
         outputs = _outputs(result.stdout, word)
         for index in range(len(steps)):
             status, output = outputs.get(index, (None, ""))
             if status != 0 and self.stopped():
                 raise _stopped([*before, *steps[: index + 1]])
             if status != 0:
-                raise _failed_step([*before, *steps[: index + 1]], status, output)
+                killed = result.status if result.waits else None
+                raise _failed_step([*before, *steps[: index + 1]], status, output, killed)
 
 
 def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
@@ -224,10 +232,12 @@ def _stopped(steps: Sequence[Step]) -> StepError:
     return error
 
 
-def _lost(where: str, steps: Sequence[Step]) -> StepError:
+def _lost(where: str, steps: Sequence[Step], killed: int | None) -> StepError:
     """Return the error of a step of whose end nobody heard: the next run looks what became of it."""
     error = StepError(
-        "the connection was lost",
+        f"its shell on the host ended with status {killed}"
+        if killed
+        else "the connection was lost",
         where=where,
         remedy="Run again: what was begun is looked at anew and brought to its end.",
         steps=steps,
@@ -295,11 +305,13 @@ def _variables(command: Command) -> str:
     )
 
 
-def _failed_step(steps: Sequence[Step], status: int | None, output: str) -> StepError:
+def _failed_step(
+    steps: Sequence[Step], status: int | None, output: str, killed: int | None
+) -> StepError:
     step = steps[-1]
     where = f"{step.command.title} ({', '.join(step.ids)})"
     if status is None:
-        return _lost(where, steps)
+        return _lost(where, steps, killed)
     from provision.host.causes import cause_of  # noqa: PLC0415  not before something fails
 
     cause = cause_of(output)

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from provision.errors import ConnectError
+from provision.errors import ConnectError, LockError
 from provision.facts import OS, Facts
 from provision.host.apply import Orders, Outcome, apply_plan
 from provision.host.channel import Result
@@ -116,6 +116,7 @@ class Free:
     def __init__(self, before: str) -> None:
         """Know which run had the lock before."""
         self.before = before
+        self.seen: bool | None = None
 
     def take(self, *_: object) -> SimpleNamespace:
         """Give the lock."""
@@ -128,8 +129,9 @@ class Free:
             note=lambda _: None,
         )
 
-    def end(self, *_: object) -> None:
+    def end(self, *_: object, seen: bool) -> None:
         """Take it back."""
+        self.seen = seen
 
 
 def _apply(
@@ -138,15 +140,21 @@ def _apply(
     stopped: bool = False,
     carrier: Bearer | None = None,
     seconds: float = 0,
-    before: str = FACTS.last_run,
+    locks: Free | None = None,
 ) -> Outcome:
-    """Plan, and apply the plan when it is `seconds` old, after a run `before`."""
+    """Plan, and apply the plan when it is `seconds` old."""
     connection = cast("Connection", steered)
     roles = {"given": Given()}
     seen = look(connection, roles, FACTS)
     shown, begun = seen.plan("gpu01"), clock() - seconds
     orders = Orders(
-        roles, seen, shown, cast("Locks", Free(before)), begun, lambda: stopped, carrier
+        roles,
+        seen,
+        shown,
+        cast("Locks", locks or Free(FACTS.last_run)),
+        begun,
+        lambda: stopped,
+        carrier,
     )
     return apply_plan(connection, orders, lambda _step, _line: None)
 
@@ -263,5 +271,31 @@ def test_a_host_is_probed_again_before_a_change_unless_the_plan_is_of_just_now(
     steered.there = {"/a"}
     probed = []
     steered.on_probe = lambda script: probed.append("probe_path /a" in script)
-    assert _apply(steered, seconds=seconds, before=before).error == ""
+    assert _apply(steered, seconds=seconds, locks=Free(before)).error == ""
     assert sum(probed) == probes
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [
+        (None, True),
+        (ConnectError("no answer in time", where="gpu01 (ops@10.0.0.1:22)"), False),
+        (LockError("the lock is not ours any more", where="gpu01"), True),
+        (KeyError("surprise"), False),
+    ],
+)
+def test_a_host_is_given_back_with_what_may_be_at_work_there(
+    steered: Steered, error: Exception | None, *, seen: bool
+) -> None:
+    """Who did not see a step end says so; and what was notified is still to do."""
+
+    def fail(script: str) -> Result:
+        if error:
+            raise error
+        return steered.do(script, until=0)
+
+    steered.on_steps = fail
+    locks = Free(FACTS.last_run)
+    outcome = _apply(steered, locks=locks)
+    assert locks.seen is seen
+    assert ("Still to do" in outcome.error) is not isinstance(error, KeyError)

@@ -326,3 +326,66 @@ def _until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < ends
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", ["lost", "rebooted", "left"])
+def test_no_step_begins_without_the_lock(host: Host, how: str) -> None:
+    """Not after somebody took it away, not on a host that was booted since, not when nobody waits."""
+    first = host.taken("r1")
+    serves = f"! lock_serves r1 {WORD} || echo ours"
+    assert host.call(serves) == "ours\n"
+    if how == "lost":
+        host.call(f"lock_away '{{}}' {WORD}")
+        assert host.call(serves) == f"{WORD} lost \n"
+        host.taken("r2", "CORP\\bob@b")
+        state, _, owner = host.call(serves).removeprefix(f"{WORD} ").partition(" ")
+        assert (state, json.loads(owner)["who"]) == ("lost", "CORP\\bob@b")
+        return
+    if how == "rebooted":
+        host.write("boot", "another\n")
+    else:
+        step = host.step("r1")
+        hang_up(first, wait=False)
+        _until((host.home / "lock/left").exists)
+        assert step.poll() is None
+    assert host.call(serves) == f"{WORD} left\n"
+
+
+def test_a_step_goes_on_alone_when_its_silent_run_is_ended(host: Host) -> None:
+    """A script of that run begins no other step: its lock says that nobody waits for it."""
+    first = host.taken("r1")
+    host.step("r1")
+    uptime = int(float(Path("/proc/uptime").read_text().split()[0]))
+    host.write("beat", f"{uptime - SILENCE - 1}\n")
+    assert said(host.take("r2", "bob@b")).startswith("wait ")
+    assert first.wait(timeout=10) == -signal.SIGKILL
+    assert host.call(f"! lock_serves r1 {WORD} || echo ours") == f"{WORD} left\n"
+
+
+def test_a_step_whose_end_nobody_saw_keeps_the_lock(host: Host) -> None:
+    """The run ends and says so; the host is free when the step has ended too."""
+    first = host.taken("r1")
+    step = host.step("r1")
+    tell(first, 'leave {"run":"r1","event":"end"')
+    assert said(first) == "ended"
+    assert first.stdin
+    first.stdin.close()
+    _until((host.home / "lock/left").exists)
+    second = host.take("r2", "bob@b", patience=30)
+    assert said(second).startswith("wait ")
+    os.killpg(step.pid, signal.SIGKILL)
+    step.wait()
+    while (state := said(second)).startswith("wait "):
+        pass
+    assert state.split()[0] == "taken"
+    assert [event for event in host.events if event[0] == "r1"] == [("r1", "begin"), ("r1", "end")]
+
+
+def test_unlock_works_on_a_full_disk(host: Host) -> None:
+    """The journal then says nothing of it."""
+    host.taken("r1")
+    journal = host.home / "journal.jsonl"
+    journal.unlink()
+    journal.symlink_to("/dev/full")
+    assert f"{WORD} freed" in host.call(f"lock_away '{{}}' {WORD}")
+    assert not host.is_locked

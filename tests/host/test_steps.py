@@ -282,3 +282,21 @@ def test_without_a_failure_there_is_no_rescue() -> None:
     )
     assert caller.called == ["new"]
     assert "taken-back" not in "".join(local.scripts)
+
+
+class Killed(Local):
+    """Stands in for a host that kills a script's shell, and goes on to answer."""
+
+    def run(self, script: str, **_: Any) -> Result:
+        """Say nothing of the step."""
+        del script
+        return Result(137, "", "", waits=True)
+
+
+def test_a_step_whose_shell_was_killed_is_no_lost_connection() -> None:
+    """Its status says more: 137 is a kill, mostly for want of memory."""
+    step = Step(ids=("thing:a",), command=_command("a"))
+    runner = Runner(cast("Connection", Killed()), lambda *_: None, lambda: False)
+    with pytest.raises(StepError, match="its shell on the host ended with status 137") as raised:
+        runner.run([step])
+    assert raised.value.left

@@ -319,3 +319,21 @@ def test_host_locked_by_hand_is_left_alone_until_it_is_unlocked(hall: Workshop) 
     assert hall.inv("unlock", *where, "--why", "it is over").status == 0
     assert_finished(hall, inventory)
     assert "it is over" in hall.inv("history", *where).stdout
+
+
+def test_run_whose_lock_is_taken_away_begins_no_other_step(hall: Workshop) -> None:
+    """The step that has begun ends; the operator is told, and the next run finishes."""
+    inventory = described(hall, "new", *HOSTS, pause="sleep 5")
+    prepared(hall, "gpu01")
+    hall.lab.exec("gpu01", "rm -f /var/lib/provision/journal.jsonl")
+    where = ("--inventory", inventory, "--host", "gpu01")
+    run = hall.begin("provision", *where, "--yes")
+    await_line(hall, '"event": "step".*"walk through the hall')
+    assert hall.inv("unlock", *where, "--why", "mine now").status == 0
+    answer = _answer(run)
+    assert answer.status == 1
+    assert "gpu01: the lock is not ours any more" in answer.stdout, answer.text
+    assert "Still to do, and noted on the host: restart things" in answer.stdout, answer.text
+    last = hall.lab.exec("gpu01", "tail -n 1 /var/lib/provision/journal.jsonl").stdout
+    assert re.search('"done".*"walk through the hall', last), last
+    assert_finished(hall, inventory)
