@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
+import stamina
 from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.errors import (
     FileMetadataError,
@@ -28,6 +29,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.tqdm import disable_progress_bars
+from stamina.instrumentation import set_on_retry_hooks
 
 from provision.errors import HubError
 from provision.serving.hub.listing import Listing, RemoteFile, make_listing, remote_files
@@ -57,6 +59,7 @@ def _client() -> httpx2.Client:
     )
 
 
+set_on_retry_hooks([])  # a file that comes at the second try is no news
 logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL + 1)
 disable_progress_bars()
 set_client_factory(_client)
@@ -96,13 +99,18 @@ def fetcher(listing: Listing, hub: Hub, folder: Path) -> Callable[[RemoteFile], 
 
     def fetch(file: RemoteFile) -> None:
         with _explained(asked):
-            api.hf_hub_download(
-                listing.id,
-                file.path,
-                revision=listing.fetch_revision,
-                cache_dir=folder / ".cache" / "huggingface" / "hub",  # not the one at home
-                local_dir=folder,
+            again = stamina.retry_context(
+                on=_was_closed, attempts=10, wait_initial=0.05, timeout=60
             )
+            for attempt in again:
+                with attempt:
+                    api.hf_hub_download(
+                        listing.id,
+                        file.path,
+                        revision=listing.fetch_revision,
+                        cache_dir=folder / ".cache" / "huggingface" / "hub",  # not the one at home
+                        local_dir=folder,
+                    )
 
     return fetch
 
@@ -122,6 +130,14 @@ def _digest(entry: RepoFile) -> str:
     return f"git-sha1:{entry.blob_id.lower()}"
 
 
+def _was_closed(error: Exception) -> bool:
+    """Tell that another thread, which could not connect, has just closed the client that all share."""
+    gone = isinstance(error, AttributeError) and "'NoneType' object has no attribute 're" in str(
+        error
+    )
+    return gone or (isinstance(error, RuntimeError) and "client has been closed" in str(error))
+
+
 @contextmanager
 def _explained(
     asked: Asked, api: HfApi | None = None, wanted: Wanted | None = None
@@ -132,9 +148,8 @@ def _explained(
         revision = wanted.revision if wanted else asked.key.rpartition("@")[2]
         raise asked.no_revision(revision, _revisions(api, wanted)) from error
     except (httpx2.HTTPError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _explain(error, asked) from error
+        raise asked.unreachable(error) if _was_closed(error) else _explain(error, asked) from error
     except RuntimeError as error:
-        # Another thread that could not connect closed the client that all share.
         raise asked.unreachable(error) from error
 
 
