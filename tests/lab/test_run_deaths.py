@@ -177,7 +177,7 @@ def test_run_killed_after_a_line_of_the_journal_is_finished_by_the_next(
 
 def test_what_a_dead_run_did_is_in_the_history(hall: Workshop) -> None:
     """Who, when, what, and its last step, for it begins no other; then what the next run did."""
-    inventory = described(hall, "new", *HOSTS, pause="sleep 5; echo out")
+    inventory = described(hall, "new", *HOSTS, pause="sleep 5")
     prepared(hall, "gpu01")
     hall.lab.exec("gpu01", "rm -f /var/lib/provision/journal.jsonl")
     run = hall.begin("provision", "--inventory", inventory, "--host", "gpu01", "--yes")
