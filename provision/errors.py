@@ -60,6 +60,9 @@ class PlanError(ProvisionError):
 class LockError(ProvisionError):
     """A host that somebody else has."""
 
+    done: tuple[str, ...] = ()
+    """Ids of what was changed under the lock before it was lost."""
+
 
 class ApplyError(ProvisionError):
     """A change that did not lead to the expected state."""

@@ -200,7 +200,10 @@ class _Run:
             with suppress(ProvisionError):  # the step's own error is the one to tell
                 self._salvage(now, seen, error)
             raise
-        except (ConnectError, LockError):  # nobody knows how far it came
+        except LockError as error:
+            self._notified(now, {*error.done})
+            raise
+        except ConnectError:  # nobody knows how far it came
             self._notified(now, set(ids))
             raise
         self._notified(now, set(ids))

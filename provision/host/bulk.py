@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from shlex import quote
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from provision.errors import ApplyError
+from provision.host.lock import Lease
 
 Tell = Callable[[int, int], None]
 """Takes the bytes that are there and the bytes of all files."""
 Stopped = Callable[[], bool]
 """Says whether the operator wants to stop."""
-_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Listener(NamedTuple):
@@ -22,8 +22,8 @@ class Listener(NamedTuple):
     """Takes the step that is being done and a detail, or nothing."""
     tell: Tell
     stopped: Stopped = lambda: False
-    environment: Mapping[str, str] = _NOTHING
-    """Of what runs on the host, by which it is known to be this run's."""
+    lease: Lease | None = None
+    """The host's lock, under which the data is brought."""
 
 
 def heed(stopped: Stopped, host: str, folder: str) -> None:

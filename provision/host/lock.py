@@ -128,6 +128,10 @@ class Lease:
         """Return sh that ends a script where the lock is not ours any more; see `kept`."""
         return f"lock_serves {self.run} {word} || return 0\n"
 
+    def guard(self, word: str) -> str:
+        """Return a fence together with the functions that it needs."""
+        return f"{self.functions}\n{self.fence(word)}"
+
     @staticmethod
     def kept(host: str, said: str, word: str) -> None:
         """Raise `LockError` where a fence has ended a script that `said` this."""

@@ -134,6 +134,10 @@ lock_serves() { # RUN WORD: whether a step may begin; else `WORD lost OWNER`, or
     [ ! -e "$lock/left" ] && [ "$lock_said" = "$lock_boot" ] || { echo "$2 left"; return 1; }
 }
 
+lock_works() { # RUN: whether something of it, or what it left, still runs
+    [ -n "$(lock_marked PROVISION_RUN "$1")$(lock_units)" ]
+}
+
 lock_stop() { # RUN: end what it runs on this host, at once, and what it left running
     lock_tries=0
     for lock_unit in $(lock_units); do systemctl stop --no-block "$lock_unit" 2>/dev/null; done
@@ -168,13 +172,15 @@ lock_hold() { # RUN WORD: keep the lock as long as somebody talks to us
                 ;;
             leave\ *) # as `end`, but nobody saw how a step ended
                 ! lock_is "$1" || { journal "${lock_order#leave }" && true >"$lock/ended"; }
+                ! lock_is "$1" || true >"$lock/left"
+                lock_works "$1" || lock_drop "$1"
                 echo "$2 ended"
                 break
                 ;;
         esac
     done
     ! lock_is "$1" || true >"$lock/left"
-    while lock_is "$1" && [ -n "$(lock_marked PROVISION_RUN "$1")$(lock_units)" ]; do sleep 1; done
+    while lock_is "$1" && lock_works "$1"; do sleep 1; done
     ! lock_is "$1" || [ -e "$lock/ended" ] || journal "{\"run\":\"$1\",\"event\":\"died\""
     lock_drop "$1"
 }

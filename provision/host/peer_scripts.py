@@ -40,9 +40,10 @@ def revoke_script(run: str) -> str:
     return framed(f"{_text('peer_keys')}\npeer_revoke {run}")
 
 
-def copy_script(host: Host, private: bytes, bulk: Bulk) -> str:
+def copy_script(host: Host, private: bytes, bulk: Bulk, guard: str = "") -> str:
     """Return what copies, on the copying host, the files of `bulk` that it lacks from `host`.
 
+    First comes a `guard`, which may end it: hosts wait long for their turn to copy.
     The serving host's key is what the controller trusts for it, under whatever name it has here.
     """
     target = client(host)
@@ -53,7 +54,7 @@ def copy_script(host: Host, private: bytes, bulk: Bulk) -> str:
         for number, (path, size) in enumerate(sorted(bulk.files))
     )
     return framed(
-        f"{_text('peer_copy')}\n"
+        f"{guard}{_text('peer_copy')}\n"
         f"peer_user={quote(target.user)} peer_address={quote(target.host)} "
         f"peer_port={target.port} peer_ciphers={CIPHERS}\n"
         f"peer_open {bulk.size_bytes}\n"

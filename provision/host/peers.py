@@ -18,6 +18,7 @@ from provision.errors import ApplyError, ConnectError, ProvisionError
 from provision.host.bulk import Listener, failed, heed, last_line
 from provision.host.channel import Result
 from provision.host.connection import Connection
+from provision.host.lock import Lease
 from provision.host.peer_scripts import (
     LIFE,
     NO_SSH,
@@ -29,6 +30,7 @@ from provision.host.peer_scripts import (
 from provision.host.seeds import Content, Seeds, content_of
 from provision.inventory.schema import Host
 from provision.state.resource import Bulk, Transfer
+from provision.state.shell import nonce
 
 _MOST_TRIES: Final = 3  # serving hosts; then the host fetches the data itself
 _BRIEF: Final = 60  # seconds for a grant or its end
@@ -117,7 +119,7 @@ class Peers:
             try:
                 listener.say(f"copy {bulk.key} from {seed[0].name}", "")
                 key = self._grant(*seed)
-                self._copy(connection, copy_script(seed[0], key.private, bulk), bulk, listener)
+                self._copy(connection, seed[0], key, bulk, listener)
             except _PeerError as error:
                 tried.update(() if error.gained else (seed[0].name,))
                 listener.say(f"could not copy from {seed[0].name}: {error}", "")
@@ -156,8 +158,13 @@ class Peers:
             "from ~/.ssh/authorized_keys there."
         )
 
-    def _copy(self, connection: Connection, script: str, bulk: Bulk, listener: Listener) -> None:
+    @staticmethod
+    def _copy(
+        connection: Connection, server: Host, key: _Key, bulk: Bulk, listener: Listener
+    ) -> None:
         seen = set()
+        lease, word = listener.lease, nonce()
+        script = copy_script(server, key.private, bulk, lease.guard(word) if lease else "")
 
         def on_line(line: str) -> None:
             heed(listener.stopped, connection.host.name, bulk.folder)
@@ -167,9 +174,9 @@ class Peers:
                 listener.tell(int(progress[1]), int(progress[2]))
 
         timeout = _BRIEF + bulk.size_bytes / _SLOWEST
-        result = connection.run(
-            script, timeout=timeout, on_line=on_line, environment=listener.environment
-        )
+        environment = lease.environment if lease else {}
+        result = connection.run(script, timeout=timeout, on_line=on_line, environment=environment)
+        Lease.kept(connection.host.name, result.stdout, word)
         try:
             _judge(result, connection.host, bulk.folder)
         except _PeerError as error:

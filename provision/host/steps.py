@@ -37,7 +37,9 @@ class StepError(ApplyError):
     def followed_by(self, said: str) -> StepError:
         """Return the same error, which also says what came of it."""
         remedy = f"{self.remedy.rstrip('.')}. {said}" if self.remedy else said
-        return StepError(self.what, where=self.where, remedy=remedy, steps=self.steps)
+        told = StepError(self.what, where=self.where, remedy=remedy, steps=self.steps)
+        told.left = self.left
+        return told
 
 
 class Amount(NamedTuple):
@@ -96,14 +98,20 @@ class Runner(NamedTuple):
                 if part[0].command.rescue and not error.left and not self.stopped():
                     raise self._rescued(error, part[0], risky) from error
                 raise
-            done += part
+            except LockError as error:
+                error.done = tuple(name for step in done for name in step.ids)
+                raise
 
-    def _part(self, done: Sequence[Step], part: list[Step]) -> None:
+    def _part(self, done: list[Step], part: list[Step]) -> None:
+        """Run steps, and add to `done` each that has ended well."""
         command = part[-1].command
         if command.calls:
             with self._noted(part[0]):
                 self._call(done, part[0])
-        elif command.transfer is None or not self._carry(done, part[0]):
+            done += part
+        elif command.transfer and self._carry(done, part[0]):
+            done += part
+        else:
             self._exec(done, part)
         if command.offers and self.carrier:
             self.carrier.offer(self.connection.host, command.offers)
@@ -115,7 +123,9 @@ class Runner(NamedTuple):
             self.run(rescue)
         except (StepError, LockError, ConnectError) as second:
             said = f"The way back failed too: {second.where}: {second.what}. {second.remedy}"
-            return error.followed_by(said)
+            told = error.followed_by(said)
+            told.left = isinstance(second, ConnectError) or getattr(second, "left", False)
+            return told
         seconds = time.monotonic() - risky
         title = rescue[-1].command.title
         return error.followed_by(f"Rolled back ({title}) {seconds:.0f} s after the change began.")
@@ -146,11 +156,13 @@ class Runner(NamedTuple):
             self.say(doing[0], Amount(done, total))
 
         say(title, "")
-        listener = Listener(say, tell, self.stopped, self._environment)
+        listener = Listener(say, tell, self.stopped, self.lease)
         try:
             with self._noted(step):
                 return self.carrier.carry(self.connection, transfer, listener)
         except ApplyError as error:
+            if self.stopped():
+                raise _stopped([*before, step]) from error
             raise StepError(
                 error.what, where=error.where, remedy=error.remedy, steps=[*before, step]
             ) from error
@@ -160,7 +172,7 @@ class Runner(NamedTuple):
         """Write into the journal that a step begins which is no script of ours, and that it was done."""
         if self.lease:
             word = nonce()
-            script = framed(f"{self.lease.functions}\n{self.lease.fence(word)}")
+            script = framed(self.lease.guard(word))
             said = self.connection.run(script, timeout=_FENCE).stdout
             self.lease.kept(self.connection.host.name, said, word)
             self.lease.note(_event(step, "step"))
@@ -168,12 +180,8 @@ class Runner(NamedTuple):
         if self.lease:
             self.lease.note(_event(step, "done"))
 
-    @property
-    def _environment(self) -> Mapping[str, str]:
-        return self.lease.environment if self.lease else {}
-
-    def _exec(self, before: Sequence[Step], steps: Sequence[Step]) -> None:
-        """Run commands by one script."""
+    def _exec(self, done: list[Step], steps: Sequence[Step]) -> None:
+        """Run commands by one script, and add to `done` each that has ended well."""
         word = nonce()
         current = [0]
 
@@ -190,18 +198,21 @@ class Runner(NamedTuple):
 
         timeout = sum(step.command.timeout for step in steps)
         script = _steps_script(steps, word, self.lease)
+        environment = self.lease.environment if self.lease else {}
         result = self.connection.run(
-            script, timeout=timeout, on_line=on_line, environment=self._environment
+            script, timeout=timeout, on_line=on_line, environment=environment
         )
-        Lease.kept(self.connection.host.name, result.stdout, word)
         outputs = _outputs(result.stdout, word)
-        for index in range(len(steps)):
+        for index, step in enumerate(steps):
             status, output = outputs.get(index, (None, ""))
+            if status is None:
+                Lease.kept(self.connection.host.name, result.stdout, word)
             if status != 0 and self.stopped():
-                raise _stopped([*before, *steps[: index + 1]])
+                raise _stopped([*done, step])
             if status != 0:
                 killed = result.status if result.waits else None
-                raise _failed_step([*before, *steps[: index + 1]], status, output, killed)
+                raise _failed_step([*done, step], status, output, killed)
+            done.append(step)
 
 
 def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:

@@ -287,7 +287,10 @@ def test_a_host_is_probed_again_before_a_change_unless_the_plan_is_of_just_now(
 def test_a_host_is_given_back_with_what_may_be_at_work_there(
     steered: Steered, error: Exception | None, *, seen: bool
 ) -> None:
-    """Who did not see a step end says so; and what was notified is still to do."""
+    """Who did not see a step end says so; and what was notified is still to do.
+
+    Where the lock was gone before the first step, nothing is.
+    """
 
     def fail(script: str) -> Result:
         if error:
@@ -298,4 +301,18 @@ def test_a_host_is_given_back_with_what_may_be_at_work_there(
     locks = Free(FACTS.last_run)
     outcome = _apply(steered, locks=locks)
     assert locks.seen is seen
-    assert ("Still to do" in outcome.error) is not isinstance(error, KeyError)
+    assert ("Still to do" in outcome.error) is not isinstance(error, KeyError | LockError)
+
+
+def test_a_lock_that_is_lost_between_steps_leaves_what_they_notified(steered: Steered) -> None:
+    """Two folders are to be made; after the first the fence ends the script."""
+
+    def lose(script: str) -> Result:
+        done = steered.do(script, until=2).stdout
+        word = done.split()[0]
+        return Result(0, f"{done.partition(f'{word} begin 2')[0]}{word} lost \n", "")
+
+    steered.on_steps = lose
+    outcome = _apply(steered)
+    assert "the lock is not ours any more" in outcome.error
+    assert outcome.error.endswith("Still to do, and noted on the host: restart thing.")

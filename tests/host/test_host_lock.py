@@ -381,6 +381,14 @@ def test_a_step_whose_end_nobody_saw_keeps_the_lock(host: Host) -> None:
     assert [event for event in host.events if event[0] == "r1"] == [("r1", "begin"), ("r1", "end")]
 
 
+def test_a_run_that_left_nothing_at_work_frees_the_host_before_it_says_so(host: Host) -> None:
+    """Whoever asks at once finds no lock."""
+    first = host.taken("r1")
+    tell(first, 'leave {"run":"r1","event":"end"')
+    assert said(first) == "ended"
+    assert not host.is_locked
+
+
 def test_unlock_works_on_a_full_disk(host: Host) -> None:
     """The journal then says nothing of it."""
     host.taken("r1")

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from provision.errors import ApplyError
+from provision.errors import ApplyError, ConnectError
 from provision.host.bulk import Listener
 from provision.host.channel import Result
 from provision.host.connection import Connection
@@ -185,6 +185,14 @@ def test_failed_transfer_is_the_failure_of_its_step() -> None:
     assert str(raised.value) == str(error)
 
 
+def test_transfer_that_was_ended_for_the_operator_is_told_so() -> None:
+    """Not by what its end looks like from here."""
+    bearer = Bearer(error=ApplyError("it ended without a word", where="gpu01: /data/m"))
+    with pytest.raises(StepError, match=r"b: stopped by the operator\. Run again") as raised:
+        _run(_command("a"), _command("b", transfer=PEER), carrier=bearer, stopped=True)
+    assert raised.value.left
+
+
 def test_offer_is_made_as_soon_as_its_step_has_ended() -> None:
     """Other hosts need not wait for the steps behind it; a failed step offers nothing."""
     bearer = Bearer()
@@ -272,6 +280,31 @@ def test_who_leaves_does_not_roll_back() -> None:
     with pytest.raises(StepError, match="stopped by the operator") as raised:
         _run(step, stopped=True)
     assert "taken-back" not in raised.value.__notes__[0]
+
+
+@dataclass
+class Parting(Local):
+    """Stands in for a host that is lost on the way back, or kills its script there."""
+
+    lost: bool = True
+
+    def run(self, script: str, **more: Any) -> Result:
+        """Run what comes first, and lose what comes second."""
+        if not self.scripts:
+            return super().run(script, **more)
+        if self.lost:
+            raise ConnectError("no answer in time", where="gpu01")
+        return Result(137, "", "", waits=True)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_way_back_whose_end_nobody_saw_may_still_be_at_work(*, lost: bool) -> None:
+    """The error says so, and the host keeps its lock for it."""
+    command = _command("up", "exit 3", rescue=(_command("back"),))
+    runner = Runner(cast("Connection", Parting(lost=lost)), lambda *_: None)
+    with pytest.raises(StepError, match="The way back failed too") as raised:
+        runner.run([Step(ids=("thing:up",), command=command)])
+    assert raised.value.left
 
 
 def test_without_a_failure_there_is_no_rescue() -> None:

@@ -17,10 +17,12 @@ import pytest
 from keyboard import NAME
 
 from provision import lab as labs
-from provision.errors import ApplyError
+from provision.errors import ApplyError, LockError
 from provision.host.bulk import Listener
 from provision.host.carrier import Carrier
 from provision.host.connection import Connection
+from provision.host.hold import take_away
+from provision.host.lock import Locks
 from provision.host.peer_scripts import grant_script, revoke_script
 from provision.host.push import push
 from provision.inventory.schema import SSH, Host
@@ -311,6 +313,27 @@ def test_a_copy_goes_on_where_it_stopped_and_a_stop_leaves_nothing(
         carrier.offer(host(fleet, "gpu01"), bulk)
         assert copy(carrier, fleet, "gpu02", bulk)[0]
     assert sums(fleet, "gpu02", "/srv/m") == expected(origin)
+
+
+def test_no_copy_begins_without_the_lock(fleet: Lab, model: Path) -> None:
+    """It may be taken away while a host waits for its turn; a copy under it is the run's own."""
+    bulk = pushed(fleet, "gpu01", model, "/srv/m")
+    locks = Locks("test")
+    with Carrier() as carrier, Connection(host(fleet, "gpu02")) as connection:
+        carrier.offer(host(fleet, "gpu01"), bulk)
+        lease = locks.take(connection, lambda *_: None)
+        heard = Listener(lambda *_: None, lambda *_: None, lease=lease)
+        take_away(connection, "test")
+        with pytest.raises(LockError, match="the lock is not ours any more"):
+            copy(carrier, fleet, "gpu02", bulk, heard)
+        locks.end(lease, {})
+        assert fleet.exec("gpu02", "ls -d /srv/m").stdout == ""
+        lease = locks.take(connection, lambda *_: None)
+        heard = heard._replace(lease=lease)
+        assert copy(carrier, fleet, "gpu02", bulk, heard)[0]
+        locks.end(lease, {})
+    locks.close()
+    assert sums(fleet, "gpu02", "/srv/m") == expected(model)
 
 
 def test_a_host_without_ssh_or_room_says_so(fleet: Lab, model: Path) -> None:

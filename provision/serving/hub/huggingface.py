@@ -132,10 +132,10 @@ def _digest(entry: RepoFile) -> str:
 
 def _was_closed(error: Exception) -> bool:
     """Tell that another thread, which could not connect, has just closed the client that all share."""
-    gone = isinstance(error, AttributeError) and "'NoneType' object has no attribute 're" in str(
-        error
-    )
-    return gone or (isinstance(error, RuntimeError) and "client has been closed" in str(error))
+    gone = r"'NoneType' object has no attribute '(re|stream)"  # its `request`, `stream` and pools
+    if isinstance(error, AttributeError):
+        return re.search(gone, str(error)) is not None
+    return isinstance(error, RuntimeError) and "client has been closed" in str(error)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hub_server import FILES, MODEL
+from huggingface_hub import HfApi
 
 from provision.errors import HubError
 from provision.serving.hub import hubs
@@ -143,6 +144,32 @@ def test_a_broken_connection_is_resumed(
     download(listing, hub, tmp_path, quiet)
     assert (tmp_path / WEIGHTS).read_bytes() == FILES[WEIGHTS]
     assert fake.cut == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AttributeError("'NoneType' object has no attribute 'request'"),
+        AttributeError("'NoneType' object has no attribute 'stream'"),
+        RuntimeError("Cannot send a request, as the client has been closed."),
+    ],
+)
+def test_a_client_that_another_thread_closed_is_opened_again(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The library shares one among all threads, and closes it where one of them cannot connect."""
+    errors, download_file = [error], HfApi.hf_hub_download
+
+    def closed_once(*args: object, **more: object) -> object:
+        if errors:
+            raise errors.pop()
+        return download_file(*args, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(HfApi, "hf_hub_download", closed_once)
+    folder = tmp_path / "model"
+    download(listed("huggingface", hub), hub, folder, quiet)
+    assert content(folder)[WEIGHTS] == FILES[WEIGHTS]
+    assert errors == []
 
 
 @BOTH
