@@ -209,7 +209,7 @@ def test_step_that_still_runs_keeps_the_lock(host: Host) -> None:
     first, step = host.taken("r1"), host.step("r1")
     hang_up(first, wait=False)
     _until((host.home / "lock" / "left").exists)
-    waiting = host.take("r2", patience=3)
+    waiting = host.take("r2", patience=5)
     state = said(waiting)
     assert state.startswith("wait ")
     while state.startswith("wait "):
@@ -357,7 +357,7 @@ def test_a_step_goes_on_alone_when_its_silent_run_is_ended(host: Host) -> None:
     host.step("r1")
     uptime = int(float(Path("/proc/uptime").read_text().split()[0]))
     host.write("beat", f"{uptime - SILENCE - 1}\n")
-    assert said(host.take("r2", "bob@b")).startswith("wait ")
+    assert said(host.take("r2", "bob@b", patience=60)).startswith("wait ")
     assert first.wait(timeout=10) == -signal.SIGKILL
     assert host.call(f"! lock_serves r1 {WORD} || echo ours") == f"{WORD} left\n"
 
