@@ -65,15 +65,17 @@ class Secret:
 
     @classmethod
     def asked(cls, prompt: str) -> Secret:
-        """Ask on the terminal, now; raise `SecretError` where there is none."""
+        """Ask on the terminal, now; raise `SecretError` where there is none, or no answer."""
         import getpass  # noqa: PLC0415  few ask
 
         try:
             with Path("/dev/tty").open("w", encoding="utf-8") as terminal:
                 _answers[prompt] = getpass.getpass(prompt, terminal)
-        except OSError as error:
+        except (OSError, EOFError) as error:
             raise SecretError(
-                "there is no terminal to ask on",
+                "no answer was given"
+                if isinstance(error, EOFError)
+                else "there is no terminal to ask on",
                 where=prompt.rstrip(": "),
                 remedy="Set ssh.sudo_password in the inventory: env:NAME, file:PATH or cmd:COMMAND.",
             ) from error

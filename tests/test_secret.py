@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given
@@ -23,6 +28,59 @@ class Model(BaseModel):
 
     token: Secret
     other: Secret | None = None
+
+
+ASKING: Final = """\
+import os, sys
+os.open(sys.argv[1], os.O_RDWR)  # of a session's first process it is the terminal
+from provision.errors import ProvisionError
+from provision.secret import Secret
+try:
+    print(Secret.asked("Password: ").reveal())
+except ProvisionError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (b"hunter2\n", "hunter2"),
+        (b"\x04", "Password: no answer was given. Set ssh.sudo_password in the inventory: "),
+    ],
+)
+def test_a_secret_is_asked_for_on_the_terminal(typed: bytes, said: str) -> None:
+    """What is typed is not shown; Ctrl-D is no answer."""
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-c", ASKING, os.ttyname(theirs)]
+    child = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    shown = b""
+    while b"Password: " not in shown:  # from here on it is not echoed
+        shown += os.read(ours, 1024)
+    os.write(ours, typed)
+    assert child.communicate(timeout=60)[0].startswith(said)
+    assert child.returncode == 0
+    os.close(theirs)
+    with suppress(OSError):  # nobody has its other side any more
+        while chunk := os.read(ours, 1024):
+            shown += chunk
+    os.close(ours)
+    assert b"hunter2" not in shown
+
+
+def test_a_secret_is_not_asked_for_without_a_terminal() -> None:
+    """A run of a timer or of CI says what to do."""
+    words = [sys.executable, "-c", ASKING, os.devnull]
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, check=True, start_new_session=True
+    )
+    assert done.stdout.startswith(b"Password: there is no terminal to ask on. Set ssh.")
 
 
 @pytest.fixture(autouse=True)
